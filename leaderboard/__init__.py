@@ -1,0 +1,1 @@
+"""Tables, ranks and the page, as pure functions of what the evaluator wrote."""

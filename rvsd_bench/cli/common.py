@@ -1,0 +1,72 @@
+"""Options that several commands share, and the two ways in which commands speak."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+ExistingOrNot = click.Path(path_type=Path)
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print a machine-readable result on stdout."
+)
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+force_option = click.option("--force", is_flag=True, help="Redo finished output.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the plan and write nothing."
+)
+
+
+def job_options(command: F) -> F:
+    """Add the options of commands that work through many clips."""
+    for option in (
+        click.option("--shard", metavar="i/N", help="Do the i-th of N equal parts (1 <= i <= N)."),
+        click.option(
+            "--executor",
+            type=click.Choice(["pool", "serial"]),
+            default="pool",
+            show_default=True,
+            help="Serial whenever there is one worker.",
+        ),
+        click.option(
+            "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="0: all cores."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def say(message: str) -> None:
+    """Print a line for people, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def answer(result: Any) -> None:
+    """Print a machine-readable result on stdout."""
+    print(json.dumps(result, indent=1, sort_keys=True, allow_nan=False))
+
+
+def progress(items: Iterable[T], *, total: int, what: str, unit: str = "frame") -> Iterable[T]:
+    """Show progress on stderr: a bar on a terminal, plain lines elsewhere, nothing if it is quick."""
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        return tqdm(items, total=total, desc=what, unit=unit, leave=False)
+    return _plain(items, total, what, unit)
+
+
+def _plain(items: Iterable[T], total: int, what: str, unit: str) -> Iterable[T]:
+    step = max(1, total // 4)
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % step == 0 or done == total:
+            say(f"{what}: {done} of {total} {unit}s")

@@ -1,0 +1,55 @@
+"""Hold the errors a user can meet; each knows the exit code of the command line.
+
+The message of each is one line that names the file or option, says what is wrong with it and what
+to do. The command line prints that line and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class RvsdBenchError(Exception):
+    """Stand above every error that is the user's to mend."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(RvsdBenchError, ValueError):
+    """Refuse bad input or usage, or input that changed since an interrupted job began."""
+
+    exit_code = 2
+
+
+class OutputError(RvsdBenchError, OSError):
+    """Report that a result could not be written: a full disk, a folder without permission."""
+
+    exit_code = 2
+
+
+class MissingError(RvsdBenchError):
+    """Report that weights or an optional dependency are not on this machine."""
+
+    exit_code = 3
+
+
+class ValidationError(RvsdBenchError):
+    """Report that validation found problems."""
+
+    exit_code = 4
+
+
+class PartialError(RvsdBenchError):
+    """Report that some clips or models failed, each named, and the others are done."""
+
+    exit_code = 5
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """Return the error for a name that does not exist, with the nearest names that do."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=2, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return InputError(f"There is no {kind} named {name!r}.{hint} Known: {', '.join(names)}.")
