@@ -18,7 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Run the whole chain on a sample clip and say where the page is."),
     "generate": ("generate", "Turn clean clips into a paired snowy dataset with all its layers."),
     "verify": ("verify", "Recompute every snowy frame of a generated dataset."),
-    "preview": ("preview", "Show what a preset does to a clip: a contact sheet or a moving picture."),
+    "preview": (
+        "preview",
+        "Show what a preset does to a clip: a contact sheet or a moving picture.",
+    ),
     "check": ("check", "Check a dataset: counts, sizes, mates, frame order, leakage."),
     "restore": ("restore", "Run a model over any clip."),
     "evaluate": ("evaluate", "Score models on a dataset under a standard protocol."),

@@ -21,9 +21,7 @@ json_option = click.option(
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
 seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 force_option = click.option("--force", is_flag=True, help="Redo finished output.")
-dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print the plan and write nothing."
-)
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 
 
 def job_options(command: F) -> F:
@@ -38,7 +36,11 @@ def job_options(command: F) -> F:
             help="Serial whenever there is one worker.",
         ),
         click.option(
-            "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="0: all cores."
+            "--workers",
+            type=click.IntRange(min=0),
+            default=1,
+            show_default=True,
+            help="0: all cores.",
         ),
     ):
         command = option(command)

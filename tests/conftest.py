@@ -1,0 +1,54 @@
+"""Keep every test off the network, off the user's settings, and on known footage."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# One thread per library: the suite runs in parallel processes, and byte-equality is easier to trust.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+# Child processes are not reached by the fixture below; a proxy that is not there stops them too.
+for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+    os.environ[variable] = "http://127.0.0.1:9"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make any look-up or connection fail loudly; local sockets between processes still work."""
+    connect = socket.socket.connect
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError(f"a test tried to reach the network: {args[:2]}")
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            refuse(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_clips() -> Path:
+    """Return the folder of real clips that may lie beside the checkout; skip where it is absent."""
+    folder = ROOT.parent / "shared" / "data" / "clean"
+    if not folder.is_dir():
+        pytest.skip("the real clips beside the checkout are not on this machine")
+    return folder
