@@ -1,0 +1,212 @@
+"""Say how far away every pixel is: planar z in metres, from files, a ground plane or a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.errors import InputError
+from rvsd_bench.generators.depth_files import DepthFiles, open_depth_files
+from rvsd_bench.generators.guided import guided_filter
+
+GROUND_FAR_M = 70.0
+"""Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
+FILE_FAR_M = 150.0
+NEAR_M = 1.0
+
+
+class DepthSource(Protocol):
+    """Gives the depth of each frame of one clip. Access has no memory, and sources can be pickled."""
+
+    @property
+    def name(self) -> str:
+        """What the depth is from: `ground`, `constant`, `files` or `clip`."""
+
+    @property
+    def far_m(self) -> float:
+        """The depth of sky; no depth is larger."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Everything needed to obtain the same depth again, as JSON values."""
+
+    def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
+        """Return planar z in metres, float32 [H, W]; `frame` spares decoding frame `index`."""
+
+
+@runtime_checkable
+class ClipWithDepth(Protocol):
+    """A clip that knows its own depth, as our rendered street does."""
+
+    def depth(self, index: int) -> NDArray[np.float32]:
+        """Return planar z in metres, float32 [H, W]."""
+
+
+@dataclass(frozen=True)
+class ConstantDepth:
+    """The same depth everywhere: for tests and for flat targets."""
+
+    size: tuple[int, int]
+    far_m: float
+    name: str = "constant"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The one number."""
+        return {"source": self.name, "depth_m": self.far_m}
+
+    def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
+        """Return planar z in metres, float32 [H, W]."""
+        return np.full(self.size, self.far_m, np.float32)
+
+
+@dataclass(frozen=True)
+class OwnDepth:
+    """The depth that the clip itself knows."""
+
+    clip: Any
+    far_m: float
+    name: str = "clip"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Name the source and its limit."""
+        return {"source": self.name, "far_m": self.far_m}
+
+    def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
+        """Return planar z in metres, float32 [H, W], sky at `far_m`."""
+        return np.minimum(self.clip.depth(index), np.float32(self.far_m))
+
+
+@dataclass(frozen=True)
+class GroundDepth:
+    """A level road under the camera, following the edges of the picture."""
+
+    clip: Clip
+    focal_px: float
+    height_m: float
+    horizon: float
+    far_m: float
+    name: str = "ground"
+    _plane: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plane = ground_plane(self.clip.size, self.focal_px, self.height_m, self.horizon, self.far_m)
+        object.__setattr__(self, "_plane", plane)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The numbers of the plane."""
+        return {
+            "source": self.name,
+            "camera_height_m": self.height_m,
+            "horizon": self.horizon,
+            "focal_px": self.focal_px,
+            "far_m": self.far_m,
+        }
+
+    def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
+        """Return planar z in metres, float32 [H, W], aligned with the edges of the frame."""
+        return edge_align(self._plane, self.clip[index] if frame is None else frame, self.far_m)
+
+
+def ground_plane(
+    size: tuple[int, int], focal_px: float, height_m: float, horizon: float, far_m: float
+) -> NDArray[np.float32]:
+    """Return the planar depth of a level road: z = f h / (y - y_horizon), at most `far_m`.
+
+    `horizon` is a fraction of the picture's height. Pixel centres lie at half numbers.
+    """
+    height, width = size
+    below = np.arange(height) + 0.5 - horizon * height
+    with np.errstate(divide="ignore"):
+        rows = np.where(below > 0, focal_px * height_m / below, np.inf)
+    rows = np.clip(rows, NEAR_M, far_m).astype(np.float32)
+    return np.repeat(rows[:, None], width, axis=1)
+
+
+def edge_align(depth: NDArray[np.float32], frame: Frame, far_m: float) -> NDArray[np.float32]:
+    """Let the steps of a depth map lie where the frame has its edges.
+
+    Works on inverse depth, by the guided filter (He, Sun, Tang, PAMI 2013), and rounds to 65536
+    levels of it, so that the last bits of a processor's arithmetic do not reach the haze.
+    """
+    nearest = float(depth.min())
+    if nearest >= far_m:
+        return depth
+    span = 1 / nearest - 1 / far_m
+    level = (1 / depth - 1 / far_m) / span
+    guide = frame.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    aligned = guided_filter(guide, level.astype(np.float32), radius=8, eps=1e-3)
+    steps = np.rint(np.clip(aligned, 0, 1) * 65535).astype(np.float64)
+    return (1 / (steps / 65535 * span + 1 / far_m)).astype(np.float32)
+
+
+def resolve_depth(
+    clip: Clip,
+    spec: str = "auto",
+    *,
+    path_of_clip: Path | None = None,
+    focal_px: float | None = None,
+    height_m: float = 1.5,
+    horizon: float = 0.45,
+    far_m: float | None = None,
+) -> DepthSource:
+    """Find the depth of a clip.
+
+    `spec` is `ground`, `constant:METRES`, a file or folder of depth maps, or `auto`: the clip's own
+    depth, else maps beside the clip, else `ground`. `far_m` is the depth of the sky. Raises
+    InputError for a spec or a depth map that cannot be used.
+    """
+    focal = 0.9 * clip.size[1] if focal_px is None else focal_px
+    file_far = FILE_FAR_M if far_m is None else far_m
+    if spec == "auto":
+        if isinstance(clip, ClipWithDepth):
+            return OwnDepth(clip, file_far)
+        beside = None if path_of_clip is None else depth_beside(path_of_clip)
+        spec = "ground" if beside is None else str(beside)
+    if spec == "ground":
+        return GroundDepth(clip, focal, height_m, horizon, GROUND_FAR_M if far_m is None else far_m)
+    if spec.startswith("constant:"):
+        return ConstantDepth(clip.size, _metres(spec))
+    return open_depth_files(spec, clip, file_far)
+
+
+def depth_beside(path: Path) -> Path | None:
+    """Return the depth maps that lie beside a clip: `<stem>.depth/` or `<stem>_depth.png|npy|exr`."""
+    stem = path.name if path.is_dir() else path.stem
+    folder = path.with_name(f"{stem}.depth")
+    if folder.is_dir():
+        return folder
+    files = (path.with_name(f"{stem}_depth{suffix}") for suffix in (".png", ".npy", ".exr"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _metres(spec: str) -> float:
+    try:
+        metres = float(spec.removeprefix("constant:"))
+    except ValueError:
+        metres = float("nan")
+    if not 0 < metres < float("inf"):
+        raise InputError(f"depth {spec!r}: give a number of metres above 0, as in constant:30")
+    return metres
+
+
+__all__ = [
+    "ClipWithDepth",
+    "ConstantDepth",
+    "DepthFiles",
+    "DepthSource",
+    "GroundDepth",
+    "OwnDepth",
+    "depth_beside",
+    "edge_align",
+    "ground_plane",
+    "resolve_depth",
+]

@@ -1,0 +1,147 @@
+"""Read depth maps that somebody made: 16-bit PNG, NPY or EXR, one for the clip or one per frame."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.errors import InputError
+
+SUFFIXES = (".png", ".npy", ".exr")
+UNITS_PER_M = 1000.0
+"""A 16-bit PNG holds millimetres unless `?units_per_m=` says otherwise (KITTI: 256)."""
+
+
+@dataclass(frozen=True)
+class DepthFiles:
+    """Depth maps in files. 0, NaN and infinity mean sky, as does all beyond `far_m`."""
+
+    files: tuple[Path, ...]
+    size: tuple[int, int]
+    far_m: float
+    units_per_m: float = UNITS_PER_M
+    name: str = "files"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Name the files, their unit and the digest of their bytes."""
+        from rvsd_bench.files import digest_source
+
+        one = self.files[0] if len(self.files) == 1 else self.files[0].parent
+        facts: dict[str, Any] = {
+            "source": self.name,
+            "path": one.name,
+            "count": len(self.files),
+            "far_m": self.far_m,
+            "sha256": digest_source(one),
+        }
+        return facts | ({"units_per_m": self.units_per_m} if one.suffix != ".npy" else {})
+
+    def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
+        """Return planar z in metres, float32 [H, W]; raises InputError for an unusable map."""
+        path = self.files[0] if len(self.files) == 1 else self.files[index]
+        return checked(read_depth(path, self.units_per_m), self.size, self.far_m, path)
+
+
+def open_depth_files(spec: str, clip: Clip, far_m: float) -> DepthFiles:
+    """Open `FILE` or `DIR`, optionally `PATH?units_per_m=256`, as the depth of a clip."""
+    text, _, option = spec.partition("?units_per_m=")
+    path = Path(text)
+    if path.is_dir():
+        files = _folder(path)
+        if len(files) not in (1, len(clip)):
+            raise InputError(
+                f"{path}: {len(files)} depth maps for a clip of {len(clip)} frames; "
+                "give one map, or one per frame"
+            )
+    elif path.is_file():
+        files = (path,)
+    else:
+        raise InputError(
+            f"depth {spec!r} is neither auto, ground, constant:METRES nor an existing file or folder"
+        )
+    source = DepthFiles(files, clip.size, far_m, _units(option, spec))
+    source.at(0)
+    return source
+
+
+def _folder(path: Path) -> tuple[Path, ...]:
+    from rvsd_bench.files import natural_key
+
+    files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
+    if not files:
+        raise InputError(f"{path} holds no depth maps; they end in {', '.join(SUFFIXES)}")
+    return tuple(sorted(files, key=lambda file: natural_key(file.name)))
+
+
+def _units(option: str, spec: str) -> float:
+    if not option:
+        return UNITS_PER_M
+    try:
+        units = float(option)
+    except ValueError:
+        units = 0.0
+    if not 0 < units < float("inf"):
+        raise InputError(f"depth {spec!r}: units_per_m must be a number above 0")
+    return units
+
+
+def read_depth(path: Path, units_per_m: float = UNITS_PER_M) -> NDArray[np.float32]:
+    """Read one depth map in metres, float32 [H, W]: PNG in units, NPY and EXR in metres."""
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        from rvsd_bench.images import read_gray16
+
+        return read_gray16(path).astype(np.float32) / np.float32(units_per_m)
+    if suffix == ".npy":
+        return _read_npy(path)
+    if suffix == ".exr":
+        return _read_exr(path)
+    raise InputError(f"{path}: a depth map ends in {', '.join(SUFFIXES)}")
+
+
+def _read_npy(path: Path) -> NDArray[np.float32]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is not a readable NPY file: {error}") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        raise InputError(f"{path}: a depth map holds one array of numbers, in metres")
+    return values.astype(np.float32)
+
+
+def _read_exr(path: Path) -> NDArray[np.float32]:
+    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV reads it at the first EXR
+    import cv2
+
+    encoded = np.frombuffer(path.read_bytes(), np.uint8)
+    try:
+        values = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
+    except cv2.error:
+        values = None
+    if values is None:
+        raise InputError(f"{path} is not an EXR file that OpenCV can read")
+    return np.asarray(values[..., 0] if values.ndim == 3 else values, np.float32)
+
+
+def checked(
+    depth: NDArray[np.float32], size: tuple[int, int], far_m: float, path: Path
+) -> NDArray[np.float32]:
+    """Return the depth with its sky at `far_m`, or raise InputError for what is no depth map."""
+    if depth.shape != size:
+        raise InputError(
+            f"{path}: the depth map is {list(depth.shape)}, the frames are {list(size)} "
+            "(height, width)"
+        )
+    sky = ~np.isfinite(depth) | (depth == 0)
+    if sky.all():
+        raise InputError(f"{path}: no pixel has a finite depth above 0")
+    if (depth[~sky] < 0).any():
+        raise InputError(f"{path}: negative depth; planar z in metres is above 0")
+    return np.minimum(np.where(sky, np.float32(far_m), depth), np.float32(far_m))
