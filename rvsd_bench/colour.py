@@ -1,4 +1,4 @@
-"""Convert between 8-bit sRGB frames and 16-bit linear light with two exact tables (IEC 61966-2-1)."""
+"""Convert between 8-bit sRGB and 16-bit linear light with two exact tables (IEC 61966-2-1)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# One thread per library: the suite runs in parallel processes, and byte-equality is easier to trust.
+# One thread per library: the suite runs in parallel processes.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 # Child processes are not reached by the fixture below; a proxy that is not there stops them too.

@@ -53,7 +53,7 @@ def _imports(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def _at_import(tree: ast.Module) -> list[ast.AST]:
-    """Return what runs when a module is imported, which TYPE_CHECKING blocks and functions do not."""
+    """Return what runs when a module is imported: no function bodies, no TYPE_CHECKING blocks."""
     nodes: list[ast.AST] = []
     queue: list[ast.AST] = list(tree.body)
     while queue:

@@ -58,7 +58,7 @@ def answer(result: Any) -> None:
 
 
 def progress(items: Iterable[T], *, total: int, what: str, unit: str = "frame") -> Iterable[T]:
-    """Show progress on stderr: a bar on a terminal, plain lines elsewhere, nothing if it is quick."""
+    """Show progress on stderr: a bar on a terminal, a few plain lines elsewhere."""
     from tqdm import tqdm
 
     if sys.stderr.isatty():
