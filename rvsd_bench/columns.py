@@ -1,0 +1,100 @@
+"""Name the columns of a run's tables, and write and read them as text that no spreadsheet runs.
+
+CSV of RFC 4180 in UTF-8 with LF; a number is the shortest text that reads back as the same double;
+a missing value is an empty cell. Only the standard library is imported here, so that a table can
+be built where nothing else is installed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rvsd_bench.errors import InputError
+
+SCHEMA_VERSION = 1
+HEADLINES = ("psnr", "ssim", "lpips", "nima", "musiq")
+"""The metrics that have columns with intervals in `leaderboard.csv`."""
+REGIONS = ("psnr_snow", "psnr_clear")
+"""The metrics of the pixels under and beside the snow, where a dataset has coverage layers."""
+
+PER_FRAME = (
+    *("schema_version", "run_id", "method_id", "dataset", "split", "video", "frame_id"),
+    *("frame_index", "width", "height", "metric", "value", "status", "error"),
+    *("pred_sha256", "ref_sha256", "input_sha256"),
+)
+PER_VIDEO = (
+    *("schema_version", "run_id", "protocol", "protocol_hash", "method_id", "dataset", "split"),
+    *("video", "n_frames", "n_expected", "metric", "mean", "std", "min", "p05", "median", "p95"),
+    *("max", "worst_frame", "status", "source_id"),
+)
+LEADERBOARD = (
+    *("schema_version", "rank", "tie_group", "method_id", "method_name", "kind", "venue", "year"),
+    *("protocol", "protocol_hash", "dataset", "split", "source", "source_ref", "valid"),
+    *("n_videos", "n_frames"),
+    *(f"{name}{part}" for name in HEADLINES for part in ("", "_ci_lo", "_ci_hi")),
+    *(f"{name}_micro" for name in HEADLINES),
+    *("warp_err", "tof", "tlp", "flicker", "params_m", "ms_per_frame", "fps", "peak_mem_mb"),
+    *("device", "precision", "runtime_protocol", "checkpoint_sha256", "train_config_sha256"),
+    *("train_seed", "git_sha", "git_dirty", "pkg_version", "python", "torch", "torchvision"),
+    *("pyiqa", "opencv", "numpy", "weights_lpips", "weights_nima", "weights_musiq"),
+    *("dataset_manifest_sha256", "predictions_sha256", "created_utc", "run_id", "notes"),
+    *("psnr_snow", "psnr_clear", "trained", "weights_status", "licence", "benchmark_version"),
+    *("n_sources", "gmacs", "gmacs_size"),
+)
+_GUARDED = ("'", "=", "+", "-", "@", "\t", "\r")
+
+
+def cell(value: Any) -> str:
+    """Return the text of one cell; a text that a spreadsheet might run gets a leading apostrophe.
+
+    `plain` takes the apostrophe away again, also from a text that had one of its own: every text
+    comes back as it was.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(_GUARDED) else text
+
+
+def plain(text: str) -> str:
+    """Return the value of a cell without the apostrophe that guards it."""
+    return text[1:] if text.startswith("'") else text
+
+
+def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a table, header first; a key that is no column is an error."""
+    known = frozenset(columns)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if not known.issuperset(row):
+            raise KeyError(f"no such column: {', '.join(sorted(set(row) - known))}")
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow([cell(row.get(name)) for name in columns])
+    yield buffer.getvalue()
+
+
+def read_csv(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Return the rows of a table as text; an absent `required` column is an error by name."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = [name for name in required if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path} has no column {missing[0]!r}; was it made by evaluate?")
+            return [{key: plain(row[key] or "") for key in row if key} for row in reader]
+    except FileNotFoundError as error:
+        raise InputError(f"there is no table {path}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a CSV table in UTF-8: {error}") from error
