@@ -1,0 +1,126 @@
+"""Say what a restorer is: one descriptor, one call, and two adapters for models of other forms.
+
+Nothing here imports torch before a model runs, so that names and licences can be listed fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from rvsd_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Network = Callable[["Tensor"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Everything the benchmark needs to know about a restorer before it calls it.
+
+    A method without weights (a median, a classical prior) has `weights=None` and `trained=True`:
+    `trained` is False only for a network whose weights are still the random ones it was born with.
+    """
+
+    name: str
+    window: int | None = 1
+    """Frames per call; None takes whole clips (handed over in long overlapping chunks)."""
+    emits: Literal["all", "center"] = "all"
+    """Which frames of a window come back restored; for `center` the others are not looked at."""
+    multiple: int = 1
+    """Height and width must be divisible by this; the runner pads and crops."""
+    min_size: int = 1
+    """The least height and width; the runner pads and crops."""
+    tiling: Literal["ok", "discouraged", "internal"] = "ok"
+    """Whether tiles change the result much (`discouraged`) or the model cuts its own."""
+    causal: bool = False
+    half: bool = False
+    batchable: bool = True
+    paper: str = ""
+    cite: str = ""
+    licence: str = "unstated"
+    weights_licence: str = ""
+    trained_on: str = ""
+    weights: str | None = None
+    """The name of the weights file, or None where there is nothing to train."""
+    weights_sha256: str | None = None
+    trained: bool = True
+    deviations: tuple[str, ...] = ()
+    """In which points the implementation differs from the paper."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else is worth storing with a result (fitted numbers, parameters), as JSON values."""
+
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 1:
+            raise InputError(f"model {self.name!r}: window must be at least 1, got {self.window}")
+        if self.emits == "center" and (self.window is None or self.window % 2 == 0):
+            raise InputError(
+                f"model {self.name!r}: a model that emits the centre frame needs an odd window, "
+                f"got {self.window}"
+            )
+        if self.multiple < 1 or self.min_size < 1:
+            raise InputError(f"model {self.name!r}: multiple and min_size must be at least 1")
+
+
+class VideoRestorer(Protocol):
+    """A restorer of video: a torch module or any object that can be called with a clip."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the runner must know: window, sizes, licences, weights."""
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        """Map an RGB clip [B, T, 3, H, W] in [0, 1] to one of the same shape.
+
+        Only clips that `info` allows arrive: T frames, legal sizes. The clip must not be changed
+        in place. With `emits="center"` only the middle frame of the answer is used.
+        """
+
+
+@dataclass(frozen=True)
+class FrameModel:
+    """Make a restorer of a network that maps pictures [N, 3, H, W] to pictures."""
+
+    network: Network
+    info: ModelInfo
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        """Restore each frame by itself."""
+        return self.network(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])
+
+    def to(self, device: str) -> FrameModel:
+        """Move the network's parameters to a device."""
+        _move(self.network, device)
+        return self
+
+
+@dataclass(frozen=True)
+class CenterModel:
+    """Make a restorer of a network that maps windows [N, T, 3, H, W] to one picture each."""
+
+    network: Network
+    info: ModelInfo
+
+    def __post_init__(self) -> None:
+        if self.info.emits != "center":
+            raise InputError(f"model {self.info.name!r}: a CenterModel's info must emit 'center'")
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        """Restore the middle frame; the others come back as they are."""
+        restored = clip.clone()
+        restored[:, clip.shape[1] // 2] = self.network(clip)
+        return restored
+
+    def to(self, device: str) -> CenterModel:
+        """Move the network's parameters to a device."""
+        _move(self.network, device)
+        return self
+
+
+def _move(network: Network, device: str) -> None:
+    move = getattr(network, "to", None)
+    if move is not None:
+        move(device)

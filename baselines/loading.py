@@ -1,0 +1,165 @@
+"""Turn a spec into a restorer that is ready to run."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
+from rvsd_bench.baselines.spec import Spec, parse
+
+from rvsd_bench import registry
+from rvsd_bench.errors import InputError, MissingError, RvsdBenchError, unknown
+
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def load(
+    spec: str | Spec,
+    *,
+    device: str = "cpu",
+    trust_code: bool = False,
+    data: Path | None = None,
+) -> VideoRestorer:
+    """Return the restorer that a spec names, on `device` ("auto": the fastest one here).
+
+    `data` is the root of the dataset about to be scored, for methods that are fitted to its
+    `train/` (affine). `py:` specs run a stranger's code and need `trust_code`. `frames:` specs
+    hold finished frames and nothing that could run: read those with `open_submission`.
+    """
+    spec = parse(spec) if isinstance(spec, str) else spec
+    if spec.scheme == "frames":
+        raise InputError(
+            f"{spec} holds frames that are already restored; only `evaluate` can use it"
+        )
+    factory = _python_factory(spec, trust_code) if spec.scheme == "py" else _registered(spec)
+    model = factory(**_arguments(factory, spec, data))
+    if not isinstance(getattr(model, "info", None), ModelInfo) or not callable(model):
+        raise InputError(
+            f"{spec} built a {type(model).__name__}, not a restorer: it needs `info: ModelInfo` "
+            "and to be callable (wrap it in FrameModel or CenterModel)"
+        )
+    return _place(model, pick_device(device))
+
+
+def pick_device(name: str) -> str:
+    """Return the torch device for a name; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises InputError for a device that torch does not know and MissingError for an absent one.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise InputError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:N") from error
+    absent = (kind == "cuda" and not torch.cuda.is_available()) or (
+        kind == "mps" and not torch.backends.mps.is_available()
+    )
+    if absent:
+        raise MissingError(f"this machine offers no {kind} device to torch; use --device cpu")
+    return name
+
+
+def _registered(spec: Spec) -> Callable[..., Any]:
+    factory: Callable[..., Any] = registry.find("baseline", spec.target)
+    return factory
+
+
+def _python_factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:
+    path = spec.path
+    if path is None or not path.is_file():
+        raise InputError(f"{spec}: there is no file {path}")
+    if not trust_code:
+        raise InputError(f"{spec} runs the code in {path}: add --trust-code if you trust it")
+    module_spec = importlib.util.spec_from_file_location(f"rvsd_bench_py_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise InputError(f"{spec}: {path} is not a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:  # a stranger's code may raise anything
+        raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    factory = getattr(module, spec.attribute, None)
+    if not callable(factory):
+        raise InputError(f"{path} has no function {spec.attribute!r} that builds a restorer")
+    return _Guarded(factory, path)
+
+
+@dataclass(frozen=True)
+class _Guarded:
+    """Call a stranger's factory so that whatever goes wrong in it names its file."""
+
+    factory: Callable[..., Any]
+    path: Path
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.factory)
+
+    def __call__(self, **options: Any) -> Any:
+        try:
+            return self.factory(**options)
+        except RvsdBenchError:
+            raise
+        except Exception as error:
+            raise InputError(f"{self.path}: {type(error).__name__}: {error}") from error
+
+
+def _arguments(factory: Callable[..., Any], spec: Spec, data: Path | None) -> dict[str, Any]:
+    """Match options to the factory's parameters: unknown ones are refused, numbers are parsed.
+
+    A parameter whose name Python reserves ends in an underscore (`from_`). A factory that takes a
+    `data` parameter is given the dataset root.
+    """
+    parameters = dict(inspect.signature(factory).parameters)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    arguments: dict[str, Any] = {"data": data} if "data" in parameters else {}
+    public = {name.rstrip("_"): p for name, p in parameters.items() if name != "data"}
+    for key, value in spec.options.items():
+        if key in public and public[key].kind is not inspect.Parameter.VAR_KEYWORD:
+            arguments[public[key].name] = _converted(value, public[key], f"{spec}: option {key!r}")
+        elif takes_all:
+            arguments[key] = value
+        else:
+            raise unknown(f"option of {spec.target!r}", key, public)
+    return arguments
+
+
+def _converted(text: str, parameter: inspect.Parameter, where: str) -> Any:
+    wanted = parameter.annotation
+    wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "str")
+    convert = _CONVERTERS.get(wanted.removesuffix(" | None"), str)
+    try:
+        return convert(text)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{where} must be {wanted}, got {text!r}") from error
+
+
+def _truth(text: str) -> bool:
+    return _TRUTH[text.lower()]
+
+
+_CONVERTERS: Mapping[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": _truth,
+    "Path": Path,
+}
+
+
+def _place(model: Any, device: str) -> VideoRestorer:
+    for step, argument in (("to", (device,)), ("eval", ())):
+        act = getattr(model, step, None)
+        if callable(act):
+            act(*argument)
+    restorer: VideoRestorer = model
+    return restorer
