@@ -1,0 +1,196 @@
+"""Write files whole or not at all, and digest what lies on disk."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rvsd_bench.errors import InputError, OutputError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+"""The suffixes, in lower case, of files that count as frames."""
+
+_ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space and run again")
+_ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a writable folder")
+_ADVICE[errno.ENOENT] = "make its folder first"
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Return the key that sorts names with their numbers as numbers: 9 before 10."""
+    parts = _DIGITS.split(name)
+    return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), name
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List a folder's image files in natural order; refuse one that is a symbolic link.
+
+    Files of any other kind (Thumbs.db, .DS_Store, notes) and hidden files are passed over.
+    """
+    found = []
+    with _readable(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+                continue
+            if entry.is_symlink():
+                raise InputError(
+                    f"{folder / entry.name} is a symbolic link; a folder of frames must hold the "
+                    "files themselves: copy them in"
+                )
+            if entry.is_file():
+                found.append(folder / entry.name)
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Return the SHA-256 of some bytes as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hex digits."""
+    with _readable(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_source(path: Path) -> str:
+    """Return the identity of a source clip: what it holds, whatever it is called.
+
+    A file is known by the SHA-256 of its bytes, a folder by that of the lines "name\\0digest\\n" of
+    its image files, sorted by name.
+    """
+    if not path.is_dir():
+        return sha256_file(path)
+    images = image_files(path)
+    if not images:
+        raise InputError(f"{path} holds no image files")
+    return _digest_lines((image.name, sha256_file(image)) for image in images)
+
+
+def tree_digest(root: Path) -> str:
+    """Return one SHA-256 for all files below a folder: their relative paths and their bytes."""
+    files = (path for path in root.rglob("*") if path.is_file())
+    return _digest_lines((path.relative_to(root).as_posix(), sha256_file(path)) for path in files)
+
+
+def _digest_lines(named: Iterator[tuple[str, str]]) -> str:
+    return sha256_bytes("".join(f"{name}\0{digest}\n" for name, digest in sorted(named)).encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically: after a crash or on a full disk the old one, or none, is there.
+
+    Raises OutputError, naming the path and the bytes needed, if it cannot be written.
+    """
+    with publish_file(path, needed=len(data)) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as UTF-8 with the line ends that the text has."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value atomically as JSON: sorted keys, indent 1, no NaN, a line feed at the end."""
+    text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+@contextmanager
+def publish_file(path: Path, *, needed: int | None = None) -> Iterator[Path]:
+    """Lend a temporary path beside `path`; synchronise and rename it at the end of the block.
+
+    The temporary path has the suffix of `path`, since encoders go by it. If the block fails, the
+    temporary file is removed, and a disk that is full or read-only raises OutputError with the
+    number of bytes `needed`, where that is known.
+    """
+    # 40 characters are at most 160 bytes: the name stays below the file system's 255.
+    temporary = path.with_name(f".tmp.{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    try:
+        with _writing(path, temporary, needed):
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def publish_folder(target: Path) -> Iterator[Path]:
+    """Lend a new folder `.tmp.<name>.<hex>` beside `target`; rename it at the end of the block.
+
+    Nothing is at `target` until all of it is. If the block fails, the temporary folder is removed.
+    A target that already exists is refused; one that another process finished in the meantime is
+    kept, for equal inputs make equal outputs.
+    """
+    if target.exists():
+        raise OutputError(f"{target} already exists: remove it, or choose another name")
+    temporary = target.with_name(f".tmp.{target.name[:40]}.{secrets.token_hex(8)}")
+    try:
+        with _writing(target, temporary, None):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for path in temporary.rglob("*"):
+                _sync(path)
+            _sync(temporary)
+            _rename_unless_lost(temporary, target)
+            _sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _rename_unless_lost(temporary: Path, target: Path) -> None:
+    try:
+        temporary.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+
+
+@contextmanager
+def _writing(path: Path, temporary: Path, needed: int | None) -> Iterator[None]:
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        # A failed write carries no file name, a failed open does. The block may also have failed
+        # to read something; that is not ours to explain.
+        named = str(error.filename or temporary)
+        if error.errno is None or not named.startswith((str(temporary), f"file:{temporary}")):
+            raise
+        size = f" ({needed} bytes are needed)" if needed is not None else ""
+        advice = _ADVICE.get(error.errno, "choose another place")
+        reason = os.strerror(error.errno)
+        raise OutputError(f"cannot write {path}{size}: {reason}; {advice}") from error
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

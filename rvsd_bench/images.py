@@ -1,0 +1,224 @@
+"""Read and write still images strictly: 8-bit RGB frames and 16-bit layers."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Frame
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from rvsd_bench.files import write_bytes
+
+LARGEST_SIDE = 8192
+"""Pixels; a header that claims more is refused before anything is decoded."""
+
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PNG_KINDS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgb+alpha"}
+_HEAD = 1 << 16
+
+
+class Header(NamedTuple):
+    """What a file's first bytes say of its picture."""
+
+    height: int
+    width: int
+    mode: str
+    """Kind and bits per channel: rgb8, grey8, palette8, rgb+alpha8, grey16, rgb16, ..."""
+
+
+def read_size(path: Path) -> Header:
+    """Return height, width and mode from the header, decoding nothing.
+
+    Raises InputError if the file is no PNG, JPEG, TIFF or BMP, or larger than 8192 x 8192.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return _header(path, head)
+
+
+def read_image(path: Path) -> Frame:
+    """Read a whole picture as 8-bit RGB [H, W, 3], or raise InputError naming the file.
+
+    A truncated or damaged file never yields a picture. Grey and palette pictures become three
+    channels and alpha is dropped (`read_size` tells); 16-bit pictures are refused. The pixels are
+    taken as stored: an EXIF orientation is not applied.
+    """
+    data, header = _whole(path)
+    if not header.mode.endswith("8") and header.mode not in ("grey1", "palette4"):
+        raise deep_frame(path, header.mode)
+    pixels = _decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    return pixels.astype(np.uint8, copy=False)
+
+
+def read_gray16(path: Path) -> NDArray[np.uint16]:
+    """Read a 16-bit grey PNG as uint16 [H, W]."""
+    return _read16(path, "grey16")
+
+
+def read_rgb16(path: Path) -> NDArray[np.uint16]:
+    """Read a 16-bit RGB PNG as uint16 [H, W, 3]."""
+    return np.ascontiguousarray(_read16(path, "rgb16")[..., ::-1])
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write a PNG atomically; see `encode_png` for what it may hold."""
+    write_bytes(path, encode_png(pixels))
+
+
+def write_jpeg(path: Path, frame: Frame, quality: int = 98) -> None:
+    """Write a 4:4:4 JPEG atomically."""
+    write_bytes(path, encode_jpeg(frame, quality))
+
+
+def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """Encode uint8 RGB, uint16 grey or uint16 RGB as PNG, with OpenCV's default parameters."""
+    colour = pixels.ndim == 3 and pixels.shape[2] == 3
+    grey16 = pixels.ndim == 2 and pixels.dtype == np.uint16
+    if not grey16 and not (colour and pixels.dtype in (np.uint8, np.uint16)):
+        raise InputError(
+            "a PNG is written from uint8 [H, W, 3], uint16 [H, W] or uint16 [H, W, 3], "
+            f"got {pixels.dtype} {list(pixels.shape)}"
+        )
+    return _encode(".png", pixels, [])
+
+
+def encode_jpeg(frame: Frame, quality: int = 98) -> bytes:
+    """Encode uint8 RGB as JPEG without chroma subsampling (4:4:4)."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(
+            f"a JPEG is written from uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}"
+        )
+    full_chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return _encode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_chroma])
+
+
+def deep_frame(path: Path, mode: str) -> InputError:
+    """Return the error for a frame with more than 8 bits a channel."""
+    return InputError(
+        f"{path} is a {mode} picture; frames must have 8 bits a channel: convert it, for example "
+        "with `ffmpeg -i IN -pix_fmt rgb24 OUT.png`"
+    )
+
+
+def _encode(suffix: str, pixels: NDArray[Any], parameters: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, pixels[..., ::-1] if pixels.ndim == 3 else pixels, parameters)
+    if not done:
+        raise InputError(f"OpenCV could not encode {list(pixels.shape)} pixels as {suffix}")
+    return data.tobytes()  # type: ignore[no-any-return]
+
+
+def _read16(path: Path, mode: str) -> NDArray[np.uint16]:
+    data, header = _whole(path)
+    if header.mode != mode:
+        raise InputError(f"{path} must be a {mode} PNG, it is {header.mode}")
+    return _decode(path, data, cv2.IMREAD_UNCHANGED)  # type: ignore[return-value]
+
+
+def _whole(path: Path) -> tuple[bytes, Header]:
+    header = read_size(path)
+    data = path.read_bytes()
+    problem = _damage(data)
+    if problem:
+        raise InputError(f"{path} is damaged: {problem}; copy or export it again")
+    return data, header
+
+
+def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise InputError(f"{path} is damaged: it cannot be decoded; copy or export it again")
+    return pixels  # type: ignore[no-any-return]
+
+
+def _header(path: Path, head: bytes) -> Header:
+    if head.startswith(_PNG_MAGIC) and len(head) >= 26:
+        width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
+        header = Header(height, width, f"{_PNG_KINDS.get(kind, 'unknown')}{bits}")
+    else:
+        header = _other_header(path)
+    if not (0 < header.height <= LARGEST_SIDE and 0 < header.width <= LARGEST_SIDE):
+        raise InputError(
+            f"{path} claims to be {header.width} x {header.height} pixels; "
+            f"at most {LARGEST_SIDE} x {LARGEST_SIDE} are read"
+        )
+    return header
+
+
+def _other_header(path: Path) -> Header:
+    from PIL import Image
+
+    names = {"L": "grey8", "RGB": "rgb8", "RGBA": "rgb+alpha8", "P": "palette8", "1": "grey1"}
+    names |= {"LA": "grey+alpha8", "CMYK": "cmyk8", "I;16": "grey16", "I;16B": "grey16"}
+    try:
+        with Image.open(path, formats=("JPEG", "TIFF", "BMP")) as image:
+            width, height = image.size
+            mode = names.get(image.mode, image.mode)
+            bits = max(getattr(image, "tag_v2", {}).get(258, (8,)))
+    except Exception as error:  # PIL raises many kinds for a broken header
+        raise InputError(f"{path} is not a readable PNG, JPEG, TIFF or BMP picture") from error
+    return Header(height, width, "rgb16" if mode == "rgb8" and bits > 8 else mode)
+
+
+def _damage(data: bytes) -> str | None:
+    if data.startswith(_PNG_MAGIC):
+        return _png_damage(data)
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_damage(data)
+    return None
+
+
+def _png_damage(data: bytes) -> str | None:
+    """Check every chunk's CRC up to IEND, so that libpng never has to guess."""
+    at = len(_PNG_MAGIC)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            return "a checksum does not match"
+        if kind == b"IEND":
+            return None
+        at = end
+    return "the file ends too early"
+
+
+def _jpeg_damage(data: bytes) -> str | None:
+    """Walk the segments to the end-of-image marker, which decoders do not insist on."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            return "a segment does not begin with a marker"
+        marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
+        if marker == 0xD9:
+            return None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            at = _end_of_scan(data, at)
+    return None if data[at : at + 2] == b"\xff\xd9" else "the file ends too early"
+
+
+def _end_of_scan(data: bytes, at: int) -> int:
+    """Return where the next marker stands that is neither a stuffed 0xFF nor a restart."""
+    while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
+        following = data[at + 1]
+        if following != 0 and not 0xD0 <= following <= 0xD7:
+            return at
+        at += 2
+    return len(data)
