@@ -1,0 +1,131 @@
+"""Say what a snowfall is: every number of a scene, with its unit in its name and its range.
+
+The camera looks along +z; x points right and y down. Ranges are those of real snowfalls and real
+cameras; `rvsd_bench.recipe.structure` refuses what lies outside them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rvsd_bench.recipe import bounded
+
+
+@dataclass(frozen=True)
+class Snow:
+    """What falls: how much, how large, how fast."""
+
+    rate_mm_per_h: float = bounded(1.0, 0.05, 15)
+    """Liquid water that falls on level ground."""
+    size_law: Literal["sekhon", "gunn_marshall"] = "sekhon"
+    """Numbers by melted diameter (Sekhon and Srivastava 1970; Gunn and Marshall 1958)."""
+    normalise_flux: bool = True
+    """Scale the numbers so that the flakes, at their fall speeds, carry exactly the rate."""
+    melted_min_mm: float = bounded(0.15, 0.05, 2)
+    melted_max_mm: float = bounded(8.0, 1, 20)
+    temperature_c: float = bounded(-4.0, -25, 2)
+    """Above -1 flakes are wet, twice as dense; below -10 a third less dense."""
+    extinction_scale: float = bounded(1.0, 0.25, 4)
+    """A flake's area over the law's, at equal mass: visibility scatters so between storms."""
+    opacity: float = bounded(0.9, 0.1, 1)
+    """The share of the light behind its outline that a flake stops."""
+    fall_speed_spread_m_per_s: float = bounded(0.2, 0, 0.7)
+    flutter_m: float = bounded(0.009, 0, 0.05)
+    """Mean amplitude of the sideways swing; it varies by half between flakes."""
+    flutter_hz: float = bounded(2.75, 0, 8)
+
+
+@dataclass(frozen=True)
+class Wind:
+    """What carries the flakes: a steady wind and frozen-in eddies."""
+
+    velocity_m_per_s: tuple[float, float, float] = bounded((1.0, 0.0, 0.2), -40, 40)
+    turbulence_m_per_s: float = bounded(0.3, 0, 8)
+    """Root mean square of each component."""
+    largest_eddy_m: float = bounded(8.0, 0.5, 100)
+    smallest_eddy_m: float = bounded(0.3, 0.05, 10)
+
+
+@dataclass(frozen=True)
+class Fog:
+    """What hangs in the air besides the flakes."""
+
+    extinction_per_m: float = bounded(0.002, 0, 0.2)
+    """Koschmieder's visibility of fog alone is 3.912 over this."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What takes the picture."""
+
+    hfov_deg: float = bounded(58.1, 5, 140)
+    """Horizontal field of view; 58.1 degrees is a focal length of 0.9 picture widths."""
+    focal_mm: float = bounded(4.25, 1, 600)
+    f_number: float = bounded(1.8, 0.7, 32)
+    focus_m: float = bounded(1000.0, 0.1, 1000)
+    """Distance in focus; 1000 stands for infinity."""
+    shutter_s: float = bounded(1 / 120, 1e-5, 1)
+    psf_sigma_px: float = bounded(0.5, 0, 3)
+    """Blur by lens, demosaicing and codec."""
+    near_m: float = bounded(0.3, 0.05, 5)
+    """Nearer flakes are not drawn: the hood, or the windscreen, keeps them away."""
+
+    def focal_px(self, width: int) -> float:
+        """Return the focal length in pixels of a picture `width` pixels wide."""
+        return width / 2 / math.tan(math.radians(self.hfov_deg) / 2)
+
+
+@dataclass(frozen=True)
+class Light:
+    """What the air and the flakes shine with."""
+
+    airlight: tuple[float, float, float] | None = bounded(None, 0, 1)
+    """Atmospheric light, linear RGB; estimated from the clip if absent."""
+    flake_gain: float = bounded(1.25, 0.2, 4)
+    """Radiance of a flake over that of the air, before the limits that the sky sets."""
+    flake_gain_spread: float = bounded(0.2, 0, 0.9)
+    """Flakes differ evenly by up to this share."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How deep the scene is, and where the road lies if no depth map is given."""
+
+    far_m: float | None = bounded(None, 3, 5000)
+    """Depth of the sky and of all that lies beyond; the depth's own default if absent."""
+    camera_height_m: float = bounded(1.5, 0.2, 50)
+    horizon: float = bounded(0.45, -0.5, 1.5)
+    """Row of the horizon over the height of the picture."""
+
+
+@dataclass(frozen=True)
+class Tiers:
+    """How many flakes are simulated one by one."""
+
+    max_sim: int = bounded(200_000, 1000, 2_000_000)
+    dust_ratio: float = bounded(50.0, 2, 1000)
+    """Area of the smallest flake drawn singly over that of the smallest drawn as grain."""
+
+
+@dataclass(frozen=True)
+class Compose:
+    """Where the layers are put together."""
+
+    domain: Literal["linear", "srgb"] = "linear"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One snowfall, all numbers fixed."""
+
+    about: str = ""
+    snow: Snow = field(default_factory=Snow)
+    wind: Wind = field(default_factory=Wind)
+    fog: Fog = field(default_factory=Fog)
+    camera: Camera = field(default_factory=Camera)
+    light: Light = field(default_factory=Light)
+    depth: Depth = field(default_factory=Depth)
+    tiers: Tiers = field(default_factory=Tiers)
+    compose: Compose = field(default_factory=Compose)
