@@ -9,11 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from rvsd_bench.generators.depth_files import DepthFiles, open_depth_files
+from rvsd_bench.generators.guided import guided_filter
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators.depth_files import DepthFiles, open_depth_files
-from rvsd_bench.generators.guided import guided_filter
 
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
@@ -22,7 +22,7 @@ NEAR_M = 1.0
 
 
 class DepthSource(Protocol):
-    """Gives the depth of each frame of one clip. Access has no memory, and sources can be pickled."""
+    """The depth of each frame of one clip; access has no memory, and sources can be pickled."""
 
     @property
     def name(self) -> str:
@@ -179,7 +179,7 @@ def resolve_depth(
 
 
 def depth_beside(path: Path) -> Path | None:
-    """Return the depth maps that lie beside a clip: `<stem>.depth/` or `<stem>_depth.png|npy|exr`."""
+    """Return the maps that lie beside a clip: `<stem>.depth/` or `<stem>_depth.png|npy|exr`."""
     stem = path.name if path.is_dir() else path.stem
     folder = path.with_name(f"{stem}.depth")
     if folder.is_dir():

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError
 
+FASTEST_M_PER_S = 100.0
+
 
 @dataclass(frozen=True)
 class Motion:
-    """A constant velocity of the camera: x right, y down, z forward."""
+    """A velocity of the camera, constant over the clip: x right, y down, z forward."""
 
     velocity_m_per_s: tuple[float, float, float]
     method: str
+    """`static`, `drive`, `flow` (seen in the pictures) or `file`."""
     confidence: float = 1.0
+    """From 0 to 1; 1 for a motion that was given."""
     focus_of_expansion: tuple[float, float] | None = None
-    """The pixel (u, v) that the camera moves towards; None when it does not move forward."""
-    facts: dict[str, Any] = field(default_factory=dict)
+    """The pixel (u, v) that everything streams out of; None unless the camera moves forward."""
+    horizon: float | None = None
+    """The row of the horizon as a fraction of the height, where the pictures showed it."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve_motion(
@@ -31,10 +44,82 @@ def resolve_motion(
 ) -> Motion:
     """Find the motion of the camera.
 
-    `spec` is `static`, `drive:KMH`, `auto` or a file of velocities.
+    `spec` is `static`, `drive:KMH` (along the road, towards the horizon), a CSV or JSON file of
+    velocities, or `auto`: estimated from the pictures, with the road `height_m` below the camera as
+    the yardstick. Raises InputError for anything else.
     """
-    if spec in ("static", "auto"):
+    focal = 0.9 * clip.size[1] if focal_px is None else focal_px
+    if spec == "static":
         return Motion((0.0, 0.0, 0.0), "static")
+    if spec == "auto":
+        from rvsd_bench.generators.egomotion import estimate_motion
+
+        return estimate_motion(clip, focal, height_m)
     if spec.startswith("drive:"):
-        return Motion((0.0, 0.0, float(spec.removeprefix("drive:")) / 3.6), "drive")
-    raise InputError(f"motion {spec!r} is neither auto, static, drive:KMH nor an existing file")
+        ahead = (0.5 * clip.size[1], horizon * clip.size[0])
+        return Motion(towards(ahead, _kmh(spec) / 3.6, focal, clip.size), "drive", 1.0, ahead)
+    return _from_file(Path(spec), clip, focal)
+
+
+def towards(
+    point: tuple[float, float], speed_m_per_s: float, focal_px: float, size: tuple[int, int]
+) -> tuple[float, float, float]:
+    """Return the velocity of a camera that moves towards a pixel (u, v) of its own picture.
+
+    The principal point is the middle of the picture.
+    """
+    x, y = (point[0] - size[1] / 2) / focal_px, (point[1] - size[0] / 2) / focal_px
+    forward = speed_m_per_s / float(np.sqrt(1 + x * x + y * y))
+    return x * forward, y * forward, forward
+
+
+def _kmh(spec: str) -> float:
+    try:
+        kmh = float(spec.removeprefix("drive:"))
+    except ValueError:
+        kmh = float("nan")
+    if not abs(kmh) <= 3.6 * FASTEST_M_PER_S:
+        raise InputError(f"motion {spec!r}: give km/h from -360 to 360, as in drive:50")
+    return kmh
+
+
+def _from_file(path: Path, clip: Clip, focal_px: float) -> Motion:
+    if not path.is_file():
+        raise InputError(
+            f"motion {str(path)!r} is neither auto, static, drive:KMH nor an existing file"
+        )
+    velocities = read_velocities(path)
+    if len(velocities) not in (1, len(clip)):
+        raise InputError(
+            f"{path}: {len(velocities)} velocities for a clip of {len(clip)} frames; "
+            "give one, or one per frame"
+        )
+    x, y, z = (float(value) for value in velocities.mean(axis=0))
+    facts = {"count": len(velocities), "spread_m_per_s": float(velocities.std(axis=0).max())}
+    height, width = clip.size
+    focus = (width / 2 + focal_px * x / z, height / 2 + focal_px * y / z) if z > 0 else None
+    return Motion((x, y, z), "file", 1.0, focus, facts=facts)
+
+
+def read_velocities(path: Path) -> NDArray[np.float64]:
+    """Read camera velocities in m/s, float64 [N, 3] (x right, y down, z forward).
+
+    CSV: a header `vx,vy,vz`, then a row for the clip or one for each frame. JSON: an object with
+    `velocity_m_per_s`, a triple or a list of triples. Raises InputError for anything else.
+    """
+    expected = "a CSV with the header vx,vy,vz or a JSON object with velocity_m_per_s"
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".json":
+            rows = json.loads(text)["velocity_m_per_s"]
+        else:
+            table = csv.DictReader(text.splitlines())
+            rows = [[row["vx"], row["vy"], row["vz"]] for row in table]
+        values = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a file of velocities; expected {expected}") from error
+    if values.ndim != 2 or values.shape[1] != 3 or not len(values):
+        raise InputError(f"{path}: expected {expected}, three numbers a row")
+    if not (np.abs(values) <= FASTEST_M_PER_S).all():
+        raise InputError(f"{path}: every velocity must lie within {FASTEST_M_PER_S:g} m/s")
+    return values
