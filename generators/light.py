@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rvsd_bench.generators.depth import DepthSource
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import lin16
+from rvsd_bench.generators.depth import DepthSource
 
 DARKEST, BRIGHTEST = 0.35, 0.85
 MOST_FRAMES = 32
