@@ -1,0 +1,40 @@
+"""Turn runs and published figures into the four files of a leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rvsd_bench.columns import LEADERBOARD, csv_lines
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import write_text
+from rvsd_bench.leaderboard.exports import latex, markdown
+from rvsd_bench.leaderboard.page import page
+from rvsd_bench.leaderboard.table import Group, group, merge, read_run, reported_rows
+
+
+def build(runs: Sequence[Path], out: Path, *, reported: bool = False) -> list[Group]:
+    """Write `leaderboard.csv`, `.md`, `.tex` and `index.html` into `out`; return the groups.
+
+    Everything is read and made before the first file is written.
+
+    Raises:
+        InputError: nothing to build from, a folder is no run, or the same method twice.
+    """
+    if not runs and not reported:
+        raise InputError("name at least one run of evaluate, or ask for --reported")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out needs a folder")
+    read = [read_run(folder) for folder in runs]
+    groups = group([*merge(read), *(reported_rows() if reported else [])])
+    rows = [row for part in groups for row in part.rows]
+    texts = {
+        "leaderboard.csv": "".join(csv_lines(LEADERBOARD, rows)),
+        "leaderboard.md": markdown(groups),
+        "leaderboard.tex": latex(groups),
+        "index.html": page(groups, read),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return groups

@@ -1,0 +1,177 @@
+"""Gather the rows of runs and of publications, and group what may be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rvsd_bench.columns import HEADLINES, LEADERBOARD, SCHEMA_VERSION, read_csv
+from rvsd_bench.errors import InputError
+
+Row: TypeAlias = dict[str, str]
+"""Column of `leaderboard.csv` -> text; an empty text means that there is no value, never zero."""
+
+LOWER_IS_BETTER = frozenset({"lpips"})
+REPORTED_NEEDS = ("method_name", "protocol", "dataset", "split", "source_ref")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the evaluator, as it lies on disk."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+    videos: tuple[Row, ...]
+    """Rows of `per_video.csv`."""
+    manifest: dict[str, Any]
+
+    def slug(self, method_id: str) -> str:
+        """Return the name that a method's files have in this run."""
+        return str(self.manifest.get("slugs", {}).get(method_id, method_id))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that were made under one protocol on the same frames, best first."""
+
+    protocol: str
+    protocol_hash: str
+    dataset: str
+    dataset_sha256: str
+    split: str
+    reported: bool
+    rows: tuple[Row, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The headline metrics for which any row has a value."""
+        return tuple(m for m in HEADLINES if any(row[m] for row in self.rows))
+
+
+def read_run(folder: Path) -> Run:
+    """Read what `evaluate` wrote into a folder.
+
+    Raises:
+        InputError: the folder is not a run, or one of its files cannot be read.
+    """
+    manifest = folder / "manifest.json"
+    if not folder.is_dir() or not manifest.is_file():
+        raise InputError(f"{folder} is not a run of evaluate: it has no manifest.json")
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{manifest} is not JSON ({error}); evaluate again with --force") from None
+    needed = ("method_id", "protocol_hash", "source", "valid")
+    return Run(
+        folder=folder,
+        rows=tuple(_whole(row) for row in read_csv(folder / "leaderboard.csv", needed)),
+        videos=tuple(read_csv(folder / "per_video.csv", ("method_id", "video", "metric", "mean"))),
+        manifest=facts,
+    )
+
+
+def reported_rows(path: Path | None = None) -> list[Row]:
+    """Return published figures; by default those that come with the package.
+
+    A row without a source is an error: a number that nobody can look up is not a result.
+    """
+    if path is None:
+        with as_file(files(__package__) / "reported.csv") as packaged:
+            return reported_rows(packaged)
+    rows = []
+    for line, cells in enumerate(read_csv(path, REPORTED_NEEDS), 2):
+        if absent := [name for name in REPORTED_NEEDS if not cells[name].strip()]:
+            raise InputError(f"{path}: line {line} has no {absent[0]}; name where it was published")
+        rows.append(_whole({**cells, "source": "reported", "schema_version": str(SCHEMA_VERSION)}))
+    return rows
+
+
+def _whole(cells: Row) -> Row:
+    if unknown := [name for name in cells if name not in LEADERBOARD]:
+        raise InputError(f"no such leaderboard column: {unknown[0]}")
+    return {name: cells.get(name, "") for name in LEADERBOARD}
+
+
+def number(row: Row, column: str) -> float | None:
+    """Return a numeric cell, or None where it is empty."""
+    text = row.get(column, "")
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise InputError(f"{column} of {row.get('method_name')!r} is no number: {text!r}") from None
+
+
+def merge(runs: Sequence[Run]) -> list[Row]:
+    """Return the rows of all runs; the same method on the same frames must not appear twice."""
+    seen: dict[tuple[str, ...], Path] = {}
+    merged = []
+    for run in runs:
+        for row in run.rows:
+            key = (row["method_id"], *_comparable(row))
+            if key in seen:
+                raise InputError(
+                    f"{row['method_id']!r} under {row['protocol']} is in {seen[key]} and again in "
+                    f"{run.folder}; leave one out, or name them apart (NAME=SPEC)"
+                )
+            seen[key] = run.folder
+            merged.append(row)
+    return merged
+
+
+def _comparable(row: Row) -> tuple[str, ...]:
+    where = row["source_ref"] if row["source"] == "reported" else row["dataset_manifest_sha256"]
+    return (row["protocol"], row["protocol_hash"], row["dataset"], where, row["split"])
+
+
+def group(rows: Iterable[Row]) -> list[Group]:
+    """Group rows that may be compared and rank the measured, valid ones among them.
+
+    Ranks are within one protocol hash, set of frames, split and source (contract section 4):
+    published figures, the unrestored input and fits to the ground truth stay without a rank.
+    """
+    parts: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
+    for row in rows:
+        parts.setdefault((row["source"] == "reported", _comparable(row)), []).append(row)
+    groups = []
+    for (reported, key), members in sorted(parts.items(), key=lambda item: item[0]):
+        protocol, protocol_hash, dataset, where, split = key
+        groups.append(
+            Group(protocol, protocol_hash, dataset, where, split, reported, tuple(_ranked(members)))
+        )
+    return groups
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """Return the metric that orders a group: PSNR with ground truth, MUSIQ without."""
+    return next((m for m in ("psnr", "musiq", *HEADLINES) if any(r[m] for r in rows)), "psnr")
+
+
+def better(metric: str, a: float, b: float) -> bool:
+    """Tell whether value `a` of a metric is better than `b`."""
+    return a < b if metric in LOWER_IS_BETTER else a > b
+
+
+def _ranked(rows: list[Row]) -> list[Row]:
+    metric = headline(rows)
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+
+    def order(row: Row) -> tuple[bool, float, str]:
+        value = number(row, metric)
+        return (value is None, 0.0 if value is None else sign * value, row["method_id"])
+
+    ranked: list[Row] = []
+    counted, rank, last = 0, 0, None
+    for row in sorted(rows, key=order):
+        value = number(row, metric)
+        if row["source"] != "measured" or row["valid"] != "true" or value is None:
+            ranked.append({**row, "rank": ""})
+            continue
+        counted += 1
+        rank = rank if value == last else counted
+        last = value
+        ranked.append({**row, "rank": str(rank)})
+    return ranked
