@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rvsd_bench import registry
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 from rvsd_bench.baselines.spec import Spec, parse
-
-from rvsd_bench import registry
 from rvsd_bench.errors import InputError, MissingError, RvsdBenchError, unknown
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
-
 from rvsd_bench.errors import InputError
 
 if TYPE_CHECKING:
