@@ -40,6 +40,8 @@ class MetricCard:
     packages: tuple[str, ...] = ()
     """Optional packages that must be installed."""
     backends: tuple[str, ...] = ("native",)
+    params: tuple[str, ...] = ()
+    """The choices that a protocol can make."""
     coverage: bool = False
     """Whether `prepare` needs the snow's coverage of the frame."""
 
@@ -70,23 +72,27 @@ _CARDS = (
     MetricCard(
         "psnr", "peak signal-to-noise ratio", "fr", "higher", "dB", 2, 1, _OURS,
         "mean squared error over RGB in [0, 1], 80 dB at most", backends=("native", "pyiqa"),
+        params=("color", "eps"),
     ),
     MetricCard(
         "ssim", "structural similarity", "fr", "higher", "", 4, 11, _OURS, _SSIM_PAPER,
-        backends=("native", "pyiqa"),
+        backends=("native", "pyiqa"), params=("color", "clamp"),
     ),
     MetricCard(
         "lpips", "learned perceptual distance (AlexNet, v0.1)", "fr", "lower", "", 4, 31,
         "Apache-2.0, weights BSD-2-Clause (LPIPS) and BSD-3-Clause (torchvision)",
         "Zhang et al., CVPR 2018", weights="lpips", backends=("native", "pyiqa"),
+        params=("channels",),
     ),
     MetricCard(
         "psnr_snow", "PSNR where snow covers the clean frame", "fr", "higher", "dB", 2, 1, _OURS,
         "as psnr, over the pixels whose coverage is at least the threshold", coverage=True,
+        params=("threshold", "eps"),
     ),
     MetricCard(
         "psnr_clear", "PSNR where no snow covers the clean frame", "fr", "higher", "dB", 2, 1,
         _OURS, "as psnr, over the pixels whose coverage is below the threshold", coverage=True,
+        params=("threshold", "eps"),
     ),
     MetricCard(
         "nima", "neural image assessment (InceptionResNet-v2, AVA)", "nr", "higher", "", 3, 32,

@@ -7,8 +7,9 @@ papers and made fast: separable filters in OpenCV, and the reference's share com
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -47,6 +48,9 @@ class Psnr:
     eps: float = 1e-8
     card: MetricCard = CARDS["psnr"]
     weights: None = None
+
+    def __post_init__(self) -> None:
+        _require_colour(self.card, self.color)
 
     def prepare(self, reference: Frame, coverage: object = None) -> NDArray[np.generic]:
         """Return the clean frame, as RGB or luma."""
@@ -119,12 +123,16 @@ class Ssim:
     """SSIM of luma, or the mean of the SSIMs of R, G and B.
 
     An 11 x 11 Gaussian of sigma 1.5 on values rounded to 0..255, the area where it fits, double
-    precision, no downsampling (Wang et al. 2004); negative contrast terms count as 0.
+    precision, no downsampling (Wang et al. 2004). With `clamp` a negative contrast counts as 0.
     """
 
     color: Literal["y", "rgb"] = "y"
+    clamp: bool = True
     card: MetricCard = CARDS["ssim"]
     weights: None = None
+
+    def __post_init__(self) -> None:
+        _require_colour(self.card, self.color)
 
     def prepare(self, reference: Frame, coverage: object = None) -> list[Statistics]:
         """Return the local statistics of the clean frame, one item for each plane."""
@@ -134,7 +142,11 @@ class Ssim:
     def score(self, frame: Frame, prepared: list[Statistics]) -> float:
         """Return the SSIM of a frame, at most 1."""
         require_same_size(self.card, frame, prepared[0].plane.shape)
-        values = [_ssim(plane, clean) for plane, clean in zip(self._planes(frame), prepared)]
+        maps = map(_terms, self._planes(frame), prepared)
+        values = [
+            float(np.mean(light * (np.maximum(contrast, 0) if self.clamp else contrast)))
+            for light, contrast in maps
+        ]
         return math.fsum(values) / len(values)
 
     def _planes(self, frame: Frame) -> list[Plane]:
@@ -153,10 +165,22 @@ def _statistics(plane: Plane) -> Statistics:
     return Statistics(plane, mean, _local_mean(plane * plane) - mean * mean)
 
 
-def _ssim(plane: Plane, clean: Statistics) -> float:
+def _terms(plane: Plane, clean: Statistics) -> tuple[Plane, Plane]:
+    """Return the maps of the luminance term and of the contrast and structure term."""
     own = _statistics(plane)
     product = own.mean * clean.mean
     covariance = _local_mean(plane * clean.plane) - product
-    contrast = (2 * covariance + _C2) / (own.variance + clean.variance + _C2)
     light = (2 * product + _C1) / (own.mean**2 + clean.mean**2 + _C1)
-    return float(np.mean(light * np.maximum(contrast, 0)))
+    return light, (2 * covariance + _C2) / (own.variance + clean.variance + _C2)
+
+
+def _require_colour(card: MetricCard, color: str) -> None:
+    if color not in ("rgb", "y"):
+        raise InputError(f"{card.name}: color must be 'rgb' or 'y', got {color!r}")
+
+
+def open_fidelity(card: MetricCard, choices: Mapping[str, Any]) -> Psnr | Ssim | MaskedPsnr:
+    """Open `psnr`, `ssim`, `psnr_snow` or `psnr_clear` with a protocol's choices."""
+    if card.name == "ssim":
+        return Ssim(**choices)
+    return Psnr(**choices) if card.name == "psnr" else MaskedPsnr(card, **choices)
