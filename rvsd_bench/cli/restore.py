@@ -1,0 +1,95 @@
+"""The command that runs a model over any clip."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from rvsd_bench.cli.common import (
+    ExistingOrNot,
+    answer,
+    dry_run_option,
+    force_option,
+    json_option,
+    progress,
+    say,
+)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("source", metavar="INPUT", type=ExistingOrNot)
+@click.option("--out", type=ExistingOrNot, required=True, metavar="DIR")
+@click.option(
+    "--container",
+    type=click.Choice(["png", "jpg", "ffv1"]),
+    default="png",
+    show_default=True,
+    help="Folders of pictures, or one lossless .mkv a clip.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--tile", type=click.IntRange(min=8), metavar="PX", help="Cut frames into squares.")
+@click.option(
+    "--overlap", type=click.IntRange(min=0), default=32, show_default=True, help="Of tiles, in px."
+)
+@click.option("--fps", type=float, help="Rate of an INPUT that is a folder of frames.")
+@click.option("--trust-code", is_flag=True, help="Let `py:FILE.py:build` run that file.")
+@force_option
+@dry_run_option
+@json_option
+def restore(
+    model: str,
+    source: Path,
+    out: Path,
+    container: str,
+    device: str,
+    tile: int | None,
+    overlap: int,
+    fps: float | None,
+    trust_code: bool,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Run MODEL over INPUT: a video file, a folder of frames, or a folder of either.
+
+    Restored frames keep the names of the input's, in DIR/<clip>/; `evaluate frames:DIR` scores
+    them. Clips that are finished are kept when the command is run again.
+    """
+    from rvsd_bench.baselines import load, method_id, parse, pick_device
+    from rvsd_bench.saving import plan_outputs, save_restored
+
+    spec = parse(model)
+    outputs = plan_outputs(source, out, container)
+    if spec.guessed:
+        say(f"{model} is taken as {spec}")
+    chosen = pick_device(device)
+    restorer = load(spec, device=chosen, trust_code=trust_code)
+    if dry_run:
+        _tell_plan([(str(output.source), str(output.target)) for output in outputs], as_json)
+        return
+    saved = save_restored(
+        restorer,
+        outputs,
+        method=method_id(spec, restorer.info.weights_sha256),
+        container=container,
+        tile=tile,
+        overlap=overlap,
+        device=chosen,
+        fps=fps,
+        force=force,
+        track=progress,
+    )
+    for clip in saved:
+        say(f"{clip.path}: {clip.frames} frames {'were done' if clip.kept else 'restored'}")
+    if as_json:
+        answer([asdict(clip) for clip in saved])
+
+
+def _tell_plan(plan: list[tuple[str, str]], as_json: bool) -> None:
+    for source, target in plan:
+        say(f"{source} -> {target}")
+    if as_json:
+        answer([{"input": source, "output": target} for source, target in plan])
