@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CARD = ModelInfo(
     name="affine",
+    about="one gain and one offset per channel, fitted to pairs",
+    needs="a dataset with train/: the one that is evaluated, or affine?from=DIR",
     licence="Apache-2.0",
     trained_on="every 10th frame of the dataset's train/",
 )

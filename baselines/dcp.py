@@ -28,6 +28,7 @@ CARD = ModelInfo(
     window=5,
     emits="center",
     tiling="discouraged",
+    about="the dark channel prior with a guided filter, after a temporal median",
     paper="He, Sun, Tang: Single Image Haze Removal Using Dark Channel Prior, CVPR 2009",
     cite="he2009dark",
     licence="Apache-2.0",

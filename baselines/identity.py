@@ -10,7 +10,12 @@ from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 if TYPE_CHECKING:
     from torch import Tensor
 
-CARD = ModelInfo(name="identity", licence="Apache-2.0", trained_on="nothing")
+CARD = ModelInfo(
+    name="identity",
+    about="the input unchanged",
+    licence="Apache-2.0",
+    trained_on="nothing",
+)
 
 
 @dataclass(frozen=True)

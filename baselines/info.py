@@ -39,6 +39,10 @@ class ModelInfo:
     causal: bool = False
     half: bool = False
     batchable: bool = True
+    about: str = ""
+    """What it does, in a line for `list`."""
+    needs: str = "nothing"
+    """What the user must give it besides clips."""
     paper: str = ""
     cite: str = ""
     licence: str = "unstated"

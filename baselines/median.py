@@ -15,6 +15,7 @@ CARD = ModelInfo(
     name="median",
     window=3,
     emits="center",
+    about="the median over k frames (3) at each pixel",
     licence="Apache-2.0",
     trained_on="nothing",
 )

@@ -10,21 +10,16 @@ from rvsd_bench.errors import InputError, MissingError, unknown
 Kind = Literal["baseline", "metric"]
 
 
-def entries(kind: Kind) -> dict[str, EntryPoint]:
+def entries(kind: Kind) -> dict[str, tuple[EntryPoint, ...]]:
     """Return what is registered under `rvsd_bench.<kind>s`, by name in order; nothing is loaded.
 
     The same entry seen twice (an editable install leaves two copies of its metadata) counts once.
-    Of two different entries with one name ours stays; between two strangers nobody can choose.
+    A name of ours cannot be taken by another package; otherwise a name may have several entries.
     """
-    found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=f"rvsd_bench.{kind}s"), key=_ours_first):
-        kept = found.setdefault(entry.name, entry)
-        if kept.value != entry.value and not _is_ours(kept):
-            raise InputError(
-                f"two packages register the {kind} {entry.name!r}: {_origin(kept)} and "
-                f"{_origin(entry)}; uninstall one of them"
-            )
-    return dict(sorted(found.items()))
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for entry in entry_points(group=f"rvsd_bench.{kind}s"):
+        found.setdefault(entry.name, {}).setdefault(entry.value, entry)
+    return {name: _claimants(list(found[name].values())) for name in sorted(found)}
 
 
 def names(kind: Kind) -> list[str]:
@@ -35,13 +30,17 @@ def names(kind: Kind) -> list[str]:
 def find(kind: Kind, name: str) -> Any:
     """Load and return the one object registered under a name.
 
-    Raises InputError for an unknown name or a plug-in that breaks when it is imported, and
-    MissingError for one whose own dependencies are not installed; both name the package.
+    Raises InputError for an unknown name, a name that two packages claim, or a plug-in that breaks
+    when it is imported, and MissingError for one whose own dependencies are not installed; each
+    names the package.
     """
     known = entries(kind)
     if name not in known:
         raise unknown(kind, name, known)
-    entry = known[name]
+    if len(known[name]) > 1:
+        claims = " and ".join(_origin(entry) for entry in known[name])
+        raise InputError(f"the {kind} {name!r} is claimed by {claims}; uninstall one of them")
+    entry = known[name][0]
     try:
         return entry.load()
     except ModuleNotFoundError as error:
@@ -55,12 +54,9 @@ def find(kind: Kind, name: str) -> Any:
         ) from error
 
 
-def _is_ours(entry: EntryPoint) -> bool:
-    return entry.value.startswith("rvsd_bench.")
-
-
-def _ours_first(entry: EntryPoint) -> tuple[bool, str, str]:
-    return not _is_ours(entry), entry.name, entry.value
+def _claimants(found: list[EntryPoint]) -> tuple[EntryPoint, ...]:
+    ours = tuple(entry for entry in found if entry.value.startswith("rvsd_bench."))
+    return ours or tuple(sorted(found, key=lambda entry: entry.value))
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -1,0 +1,146 @@
+"""Say what there is: baselines, metrics, protocols, presets and dataset layouts, one row each.
+
+Nothing here imports torch, cv2, pandas or pyiqa; what a stranger's plug-in imports is its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from types import MappingProxyType
+
+from rvsd_bench import registry
+from rvsd_bench.baselines.info import ModelInfo
+from rvsd_bench.errors import RvsdBenchError
+
+OURS = "Apache-2.0"
+READY = "ready"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a reader wants to know before using one thing."""
+
+    name: str
+    about: str
+    licence: str
+    needs: str = "nothing"
+    status: str = READY
+    """`ready`, or what is missing or broken and what to do."""
+
+
+def baselines() -> list[Row]:
+    """List the registered baselines and the two schemes for models of one's own."""
+    rows = [_baseline(name, claims) for name, claims in registry.entries("baseline").items()]
+    frames = "frames restored elsewhere, matched by name: the recommended submission"
+    code = "a function in a file of yours that returns a restorer"
+    return [
+        *rows,
+        Row("frames:DIR", frames, "yours", "a folder DIR/<video>/<frame>.png"),
+        Row("py:FILE.py:build", code, "yours", "--trust-code: it runs the file"),
+    ]
+
+
+def metrics() -> list[Row]:
+    """List our metrics and those of plug-ins."""
+    from rvsd_bench.metrics.card import CARDS
+
+    rows = []
+    for card in CARDS.values():
+        needs = [f"weights {card.weights}"] if card.weights else []
+        needs += [f"package {package}" for package in card.packages]
+        needs += ["coverage layers"] if card.coverage else []
+        about = f"{card.title}; {card.direction} is better; {card.paper}"
+        status = _missing(card.weights, card.packages)
+        rows.append(Row(card.name, about, card.licence, ", ".join(needs) or "nothing", status))
+    for name, claims in registry.entries("metric").items():
+        rows.append(_plugin("metric", name, claims)[0])
+    return rows
+
+
+def protocols() -> list[Row]:
+    """List the protocols; each is as ready as the metrics that it asks for."""
+    from rvsd_bench import protocol
+
+    statuses = {row.name: row.status for row in metrics()}
+    rows = []
+    for name in protocol.names():
+        found = protocol.load(name)
+        waiting = [metric for metric in found.metrics if statuses.get(metric) != READY]
+        status = f"waits for {', '.join(waiting)}: see `list metrics`" if waiting else READY
+        needs = f"metrics {', '.join(found.metrics)}"
+        rows.append(Row(name, f"{found.status}: {found.about}", "its metrics'", needs, status))
+    return rows
+
+
+def presets() -> list[Row]:
+    """List the shipped kinds of snowfall."""
+    from rvsd_bench.generators import preset, preset_names
+
+    return [Row(name, preset(name).about, OURS) for name in preset_names()]
+
+
+def datasets() -> list[Row]:
+    """List the dataset layouts that can be read; the datasets themselves are their authors'."""
+    from rvsd_bench.layouts import LAYOUTS
+
+    return [
+        Row(
+            layout.name,
+            f"{'paired' if layout.paired else 'unpaired'}: {layout.summary}",
+            "its authors'",
+            "the dataset, from its authors",
+            "not shipped",
+        )
+        for layout in LAYOUTS
+    ]
+
+
+LISTS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
+    {
+        "baselines": baselines,
+        "metrics": metrics,
+        "protocols": protocols,
+        "presets": presets,
+        "datasets": datasets,
+    }
+)
+
+
+def _baseline(name: str, claims: tuple[EntryPoint, ...]) -> Row:
+    row, factory = _plugin("baseline", name, claims)
+    card = getattr(sys.modules.get(getattr(factory, "__module__", "")), "CARD", None)
+    if not isinstance(card, ModelInfo):
+        return row
+    licence = card.licence + (f", weights {card.weights_licence}" if card.weights_licence else "")
+    about = "; ".join(text for text in (card.about, card.paper) if text)
+    return Row(name, about, licence, f"weights {card.weights}" if card.weights else card.needs)
+
+
+def _plugin(
+    kind: registry.Kind, name: str, claims: tuple[EntryPoint, ...]
+) -> tuple[Row, object | None]:
+    """Load a registered object and say which package it is from, or why it cannot be loaded."""
+    package = claims[0].dist
+    licence = "unstated"
+    about = "registered by a package that cannot be named"
+    if package is not None:
+        about = f"registered by {package.name} {package.version}"
+        found = package.metadata
+        licence = found.get("License-Expression") or found.get("License") or licence
+    try:
+        return Row(name, about, licence), registry.find(kind, name)
+    except RvsdBenchError as error:
+        return Row(name, about, licence, status=f"broken: {error}"), None
+
+
+def _missing(weights: str | None, packages: tuple[str, ...]) -> str:
+    from rvsd_bench.weights import locate
+
+    absent = [f"package {package}" for package in packages if find_spec(package) is None]
+    if weights and locate(weights) is None:
+        absent.append(f"weights {weights}: see `rvsd-bench weights list`")
+    return f"missing: {', '.join(absent)}" if absent else READY
