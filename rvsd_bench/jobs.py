@@ -12,11 +12,11 @@ import re
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from rvsd_bench.errors import InputError, RvsdBenchError, unknown
 
@@ -32,6 +32,22 @@ THREADS = (
     "NUMBA_NUM_THREADS",
     "OPENCV_FOR_THREADS_NUM",
 )
+
+
+class Track(Protocol):
+    """Shows how far something is that is gone through item by item."""
+
+    def __call__(
+        self, items: Iterable[Item], *, total: int, what: str, unit: str = "frame"
+    ) -> Iterable[Item]:
+        """Return the items unchanged, and report on stderr or elsewhere."""
+
+
+def untracked(
+    items: Iterable[Item], *, total: int, what: str, unit: str = "frame"
+) -> Iterable[Item]:
+    """Show nothing."""
+    return items
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,7 @@ def run_tasks(
     *,
     workers: int = 1,
     executor: str = "pool",
-) -> Iterator[TaskResult[R]]:
+) -> Generator[TaskResult[R], None, None]:
     """Call `function(task.payload)` for each task and yield the results in the order of the tasks.
 
     `workers` 0 means all cores; with one worker, or the executor `serial`, everything runs in this
@@ -68,10 +84,15 @@ def run_tasks(
     """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
-    count = min(workers or _cores(), len(tasks))
-    if executor == "serial" or count <= 1:
+    count = processes(workers, executor, len(tasks))
+    if count <= 1:
         return (_attempt(function, task) for task in tasks)
     return _in_pool(function, tasks, count)
+
+
+def processes(workers: int, executor: str, tasks: int) -> int:
+    """Return how many processes `run_tasks` would use; 1 is this one."""
+    return 1 if executor == "serial" else min(workers or _cores(), tasks)
 
 
 def _cores() -> int:
@@ -93,7 +114,7 @@ def _attempt(function: Callable[[P], R], task: Task[P]) -> TaskResult[R]:
 
 def _in_pool(
     function: Callable[[P], R], tasks: Sequence[Task[P]], workers: int
-) -> Iterator[TaskResult[R]]:
+) -> Generator[TaskResult[R], None, None]:
     strangers = set(multiprocessing.active_children())
     pool = _new_pool(workers)
     try:
