@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from textwrap import shorten
 
 import numpy as np
 import torch
@@ -51,8 +52,8 @@ def open_no_reference(name: str, file: WeightsFile, device: str) -> NoReference:
     try:
         network.load_state_dict(read_tensors(file), strict=True)
     except RuntimeError as error:
-        lines = " ".join(str(error).split())
-        raise MissingError(f"{file.path} does not fit the network of {name}: {lines}") from error
+        reason = shorten(str(error), 200)
+        raise MissingError(f"{file.path} does not fit the network of {name}: {reason}") from error
     return NoReference(network.eval().to(device), CARDS[name], device, file)
 
 
