@@ -1,9 +1,15 @@
-"""Tabulate how much light comes through the air, by depth."""
+"""Tabulate how much light comes through the air, by depth.
+
+Paths are measured along the optical axis, as planar depth is; the same holds for the area that a
+flake covers, so that flakes and haze together take what the size law says.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rvsd_bench.generators.size_law import SizeLaw
 
 LEVELS = 65536
 
@@ -17,6 +23,22 @@ def depth_index(depth: NDArray[np.float32], far_m: float) -> NDArray[np.uint16]:
     """Return for each planar depth in metres the index of the nearest tabulated one, uint16."""
     steps = depth * np.float32((LEVELS - 1) / far_m)
     return np.minimum(np.rint(steps), np.float32(LEVELS - 1)).astype(np.uint16)
+
+
+def veil_depth(
+    law: SizeLaw, from_m: NDArray[np.float64], depth_m: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the optical depth, at some depths, of all flakes beyond the depths `from_m`.
+
+    `from_m` has one entry per class of the law: where flakes of that size begin to merge into an
+    even veil. The sum over classes is piecewise linear in depth, and is found by two running sums.
+    """
+    order = np.argsort(from_m, kind="stable")
+    starts, slopes = from_m[order], law.cross_section_per_m[order]
+    passed = np.searchsorted(starts, depth_m, side="right")
+    slope = np.concatenate([[0.0], np.cumsum(slopes)])
+    offset = np.concatenate([[0.0], np.cumsum(slopes * starts)])
+    return np.asarray(slope[passed] * depth_m - offset[passed])
 
 
 def transmission_table(tau: NDArray[np.float64]) -> NDArray[np.uint16]:

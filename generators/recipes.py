@@ -9,9 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from rvsd_bench.generators.scene import Scene
-
 from rvsd_bench.errors import unknown
+from rvsd_bench.generators.scene import Scene
 from rvsd_bench.recipe import distributions, load_toml, settle, structure
 from rvsd_bench.seeds import stream
 

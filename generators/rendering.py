@@ -12,16 +12,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rvsd_bench.generators.compose import compose, facts, gain_for
-from rvsd_bench.generators.depth import DepthSource, resolve_depth
-from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table
-from rvsd_bench.generators.light import estimate_light
-from rvsd_bench.generators.motion import Motion, resolve_motion
-from rvsd_bench.generators.recipes import Recipe
-from rvsd_bench.generators.scene import Scene
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import decode_srgb, encode_srgb
+from rvsd_bench.generators.compose import compose, facts, gain_for
+from rvsd_bench.generators.depth import DepthSource, resolve_depth
+from rvsd_bench.generators.dust import Dust, fill_shells
+from rvsd_bench.generators.flight import Flight
+from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
+from rvsd_bench.generators.light import LUMA, estimate_light
+from rvsd_bench.generators.motion import Motion, resolve_motion
+from rvsd_bench.generators.outlines import outlines
+from rvsd_bench.generators.population import GAIN, View, populate, smallest_area_px2
+from rvsd_bench.generators.recipes import Recipe
+from rvsd_bench.generators.scene import Scene
+from rvsd_bench.generators.size_law import size_law
+from rvsd_bench.generators.splat import splat
+from rvsd_bench.generators.turbulence import modes
+
+SKY_SHARE = 0.9
+"""A flake before bright sky is at most so bright as the sky: real ones are darker than it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +45,10 @@ class Shot:
     a16: NDArray[np.uint16]
     gain: int
     transmission: NDArray[np.uint16]
+    dust: Dust
+    dust_light: NDArray[np.float32]
+    flight: Flight
+    outlines: NDArray[np.float32]
     facts: dict[str, Any]
     """What `meta` records, as JSON values."""
 
@@ -117,8 +131,23 @@ def prepare(
     )
     light, light_facts = _light(clip, scene, depths)
     a16 = _quantised(light, scene.compose.domain)
-    gain = gain_for(scene.light.flake_gain * (1 + scene.light.flake_gain_spread))
-    tau = scene.fog.extinction_per_m * depth_levels(depths.far_m)
+    brightest = _brightest(a16, light_facts["bright_sky"], scene.compose.domain)
+    law = size_law(scene.snow)
+    view = View(focal, clip.size, scene.camera.near_m)
+    area = smallest_area_px2(law, scene, view)
+    key = (seed, source_id, variant)
+    flakes = populate(law, scene, view, area, brightest, key)
+    gain = gain_for(max(1.0, float(flakes.traits[:, GAIN].max())))
+    levels = depth_levels(depths.far_m)
+    areas = (area, area / scene.tiers.dust_ratio)
+    drift = tuple(np.subtract(scene.wind.velocity_m_per_s, camera.velocity_m_per_s).tolist())
+    grain = fill_shells(law, view, scene.camera, areas, depths.far_m, drift, key)
+    merged = view.reach_m(law.diameter_m, areas[1])
+    tau = scene.fog.extinction_per_m * levels + veil_depth(law, merged, levels)
+    transmission = transmission_table(tau)
+    steps = depth_index(grain.depth_m.astype(np.float32), depths.far_m)
+    mean_gain = float(flakes.traits[:, GAIN].mean())
+    dust_light = (1 + (mean_gain - 1) * transmission[steps] / 65535).astype(np.float32)
     return Shot(
         scene=scene,
         size=clip.size,
@@ -126,7 +155,18 @@ def prepare(
         depth=depths,
         a16=a16,
         gain=gain,
-        transmission=transmission_table(tau),
+        transmission=transmission,
+        dust=grain,
+        dust_light=dust_light,
+        flight=Flight(
+            flakes,
+            modes(scene.wind, key),
+            scene.wind.velocity_m_per_s,
+            camera.velocity_m_per_s,
+            scene.camera,
+            view,
+        ),
+        outlines=outlines(),
         facts={
             "scene": asdict(scene),
             "seed": seed,
@@ -136,6 +176,7 @@ def prepare(
             "atmospheric_light": {"value16": a16.tolist(), **light_facts},
             "depth": dict(depths.facts),
             "motion": _motion_facts(camera),
+            "population": {"count": len(flakes), "sha256": flakes.digest()},
         },
     )
 
@@ -145,8 +186,22 @@ def render_frame(shot: Shot, index: int, clean: Frame) -> RenderedFrame:
     domain = shot.scene.compose.domain
     indices = depth_index(shot.depth.at(index, clean), shot.depth.far_m)
     t16 = shot.transmission[indices]
-    z16 = np.zeros(shot.size, np.uint16)
-    p16 = np.zeros(shot.size, np.uint16)
+    C = np.ones(shot.size, np.float32)
+    P = np.zeros(shot.size, np.float32)
+    shot.dust.draw(float(shot.times[index]), indices, shot.dust_light, C, P)
+    splat(
+        shot.flight.seen(float(shot.times[index])),
+        indices,
+        shot.transmission,
+        shot.outlines,
+        shot.depth.far_m,
+        shot.scene.camera.psf_sigma_px,
+        shot.scene.snow.opacity,
+        C,
+        P,
+    )
+    z16 = np.rint(65535 * (1 - C)).astype(np.uint16)
+    p16 = np.rint(P * np.float32(65535 / shot.gain)).astype(np.uint16)
     snowy = compose(clean, t16, z16, p16, shot.a16, shot.gain, domain)
     return RenderedFrame(clean, snowy, t16, z16, p16, shot.a16, shot.gain, domain)
 
@@ -185,6 +240,15 @@ def _light(
         return given, {"linear": given.tolist(), "rule": "given", "bright_sky": None}
     light, story = estimate_light(clip, depths)
     return light, {"linear": light.tolist(), **story}
+
+
+def _brightest(a16: NDArray[np.uint16], bright_sky: float | None, domain: str) -> float:
+    """Return the largest radiance of a flake over the air's: it may not clip, nor outshine sky."""
+    limit = 65535 / float(a16.max())
+    if bright_sky is None:
+        return limit
+    sky = bright_sky if domain == "linear" else float(encode_srgb(np.array(bright_sky)))
+    return min(limit, SKY_SHARE * sky / float(LUMA @ a16 / 65535))
 
 
 def _quantised(light: NDArray[np.float64], domain: str) -> NDArray[np.uint16]:

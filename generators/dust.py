@@ -1,0 +1,255 @@
+"""Draw as grain the flakes that are too small to be drawn one by one, yet make the air rough.
+
+Flakes between two areas in the picture lie in shells of depth. A shell is a tile that repeats,
+filled once per clip with a Poisson number of flakes of their true sizes and depths, blurred by lens
+and exposure; so its mean and its variance are those of the flakes (Campbell's theorem). A frame
+looks the tile up where wind and camera have carried it.
+
+If flakes come nearer, each shell holds three sheets that fly through it, one third of its depth
+apart, and are brightest half way. Hann weights make mean and variance of their sum constant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.generators.haze import LEVELS
+from rvsd_bench.generators.population import View
+from rvsd_bench.generators.scene import Camera
+from rvsd_bench.generators.size_law import SizeLaw
+from rvsd_bench.generators.splat import PIXEL_VARIANCE
+from rvsd_bench.seeds import stream
+
+SHELLS = 5
+TILE_PX, GRID = 512, 2
+"""A tile repeats after so many pixels, and is sampled so many times per pixel."""
+SHEETS, TAPS = 3, 3
+"""Where flakes come nearer: sheets per shell, and moments of the exposure at which they are seen."""
+STEP = 16
+"""Steps of the depth table per entry of a shell's share."""
+SLOWEST_APPROACH_M_PER_S = 0.5
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Dust:
+    """The shells of one clip, near ones first."""
+
+    tiles: NDArray[np.uint16]
+    """[S, 1024, 1024] optical depth in steps of 1/65535."""
+    share: NDArray[np.float32]
+    """[S, 4096] how much of a shell lies before a depth, in coarse steps of the depth table."""
+    depth_m: NDArray[np.float64]
+    """[S] depth at which a tile has its own scale."""
+    range_m: NDArray[np.float64]
+    """[S, 2] between which depths its sheets fly."""
+    velocity_m_per_s: NDArray[np.float64]
+    """[S, 3] relative to the camera; the third is 0 where shells keep their depth."""
+    shutter_s: float
+    focal_px: float
+
+    def draw(
+        self,
+        time_s: float,
+        depth: NDArray[np.uint16],
+        light: NDArray[np.float32],
+        C: NDArray[np.float32],
+        P: NDArray[np.float32],
+    ) -> None:
+        """Draw the grain at a time over the planes C and P, float32 [H, W], in place.
+
+        `depth` is in steps of far/65535; `light` [S] is the radiance of the shells over the air's.
+        """
+        height, width = depth.shape
+        sheet_m, weight, shift = self._sheets(time_s)
+        columns = self._places(time_s, 0, width, sheet_m, shift)
+        rows = self._places(time_s, 1, height, sheet_m, shift)
+        buffer = np.empty(width, np.float32)
+        _draw(self.tiles, self.share, columns, rows, weight, depth, light, buffer, C, P)
+
+    def _sheets(self, time_s: float) -> tuple[NDArray[np.float64], ...]:
+        """Return depth, weight and shift of the sheets of each shell, each [S, K]."""
+        speed = self.velocity_m_per_s[:, 2:]
+        if not speed.any():
+            return self.depth_m[:, None], np.ones_like(speed, np.float32), np.zeros_like(speed)
+        near, far = self.range_m[:, :1], self.range_m[:, 1:]
+        first = np.arange(SHEETS) / SHEETS + _GOLDEN * np.arange(len(near))[:, None]
+        turn = first - speed * time_s / (far - near)
+        depth = far - (turn - np.floor(turn)) * (far - near)
+        weight = np.sin(np.pi * turn) ** 2 / TAPS
+        shift = TILE_PX * (_GOLDEN * (SHEETS * np.floor(turn) + np.arange(SHEETS)) % 1)
+        return depth, weight.astype(np.float32), shift
+
+    def _places(
+        self,
+        time_s: float,
+        axis: int,
+        length: int,
+        sheet_m: NDArray[np.float64],
+        shift: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """Return where in their tile the pixels along one axis lie, [S, K, taps, length].
+
+        Taps follow a sheet through the exposure.
+        """
+        speed = self.velocity_m_per_s[:, 2][:, None, None]
+        taps = (np.arange(TAPS) + 0.5) / TAPS if speed.any() else np.zeros(1)
+        moment = taps * self.shutter_s
+        own = self.depth_m[:, None, None]
+        scale = (sheet_m[..., None] + speed * moment) / own
+        drift = self.focal_px / own * self.velocity_m_per_s[:, axis][:, None, None]
+        start = (axis + 1) * shift[..., None] - drift * (time_s + moment)
+        centred = np.arange(length) + 0.5 - length / 2
+        place = GRID * (centred * scale[..., None] + start[..., None])
+        return np.floor(place).astype(np.int64) % (GRID * TILE_PX)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shell:
+    """The flakes of each class of a size law between two depths, one pair per class."""
+
+    law: SizeLaw
+    from_m: NDArray[np.float64]
+    to_m: NDArray[np.float64]
+
+    @property
+    def optical_depth(self) -> NDArray[np.float64]:
+        return self.law.cross_section_per_m * (self.to_m - self.from_m)
+
+    def mean(self, values: NDArray[np.float64]) -> float:
+        """Return the mean of some values per class, each weighted by what the class hides."""
+        weights = self.optical_depth
+        return float(values @ weights / weights.sum()) if weights.any() else float(values.mean())
+
+    def depth_m(self) -> float:
+        """Return the depth whose inverse is the mean of the inverse: it moves as the mean moves."""
+        span = np.maximum(self.to_m - self.from_m, 1e-9)
+        inverse = np.log(np.maximum(self.to_m, 1e-9) / np.maximum(self.from_m, 1e-9)) / span
+        return 1 / max(self.mean(np.maximum(inverse, 1e-9)), 1e-9)
+
+
+def fill_shells(
+    law: SizeLaw,
+    view: View,
+    camera: Camera,
+    areas_px2: tuple[float, float],
+    far_m: float,
+    drift_m_per_s: tuple[float, float, float],
+    key: tuple[int | str, ...],
+) -> Dust:
+    """Fill the shells with the flakes whose sharp discs cover from the second area to the first.
+
+    `drift_m_per_s` is the wind relative to the camera; flakes fall besides.
+    """
+    first = np.minimum(view.reach_m(law.diameter_m, areas_px2[0]), far_m)
+    last = np.minimum(view.reach_m(law.diameter_m, areas_px2[1]), far_m)
+    steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * far_m / (LEVELS - 1)
+    sums = np.array(
+        [_Shell(law, first, np.clip(z, first, last)).optical_depth.sum() for z in steps]
+    )
+    low, high = np.interp([0.02 * sums[-1], 0.98 * sums[-1]], sums, steps)
+    edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], far_m])
+    shells = [_Shell(law, np.clip(first, a, b), np.clip(last, a, b)) for a, b in pairwise(edges)]
+    bounds = np.interp(edges, steps, sums)
+    parts = np.maximum(np.diff(bounds), 1e-12)
+    share = np.clip((sums - bounds[:-1, None]) / parts[:, None], 0, 1)
+    inner = np.stack([bounds[:-1] + 0.05 * parts, bounds[1:] - 0.05 * parts], axis=1)
+    velocity = np.tile(np.array(drift_m_per_s, np.float64), (SHELLS, 1))
+    velocity[:, 1] += [shell.mean(law.speed_m_per_s) for shell in shells]
+    if abs(velocity[0, 2]) < SLOWEST_APPROACH_M_PER_S:
+        velocity[:, 2] = 0.0
+    depth_m = np.array([shell.depth_m() for shell in shells])
+    streaks = camera.shutter_s * view.focal_px * velocity[:, :2] / depth_m[:, None]
+    tiles = [
+        _tile(shell, view.focal_px, camera.psf_sigma_px, streak, bool(velocity[0, 2]), (*key, i))
+        for i, (shell, streak) in enumerate(zip(shells, streaks, strict=True))
+    ]
+    return Dust(
+        np.stack(tiles),
+        share.astype(np.float32),
+        depth_m,
+        np.interp(inner, sums, steps),
+        velocity,
+        camera.shutter_s,
+        view.focal_px,
+    )
+
+
+def _tile(
+    shell: _Shell,
+    focal_px: float,
+    psf_sigma_px: float,
+    streak_px: NDArray[np.float64],
+    sheets: bool,
+    key: tuple[int | str, ...],
+) -> NDArray[np.uint16]:
+    """Return one shell's flakes as optical depth in steps of 1/65535, uint16 [1024, 1024].
+
+    A shell of sheets holds half as many flakes, 4/3 as large: the sum of the sheets with their Hann
+    weights, 3/2, and that of the squares, 9/8, then give back mean and variance.
+    """
+    draw = stream(*key, "dust")
+    per_px2 = shell.law.number_per_m3 * (shell.to_m**3 - shell.from_m**3) / (3 * focal_px**2)
+    fewer, larger = (0.5, 4 / 3) if sheets else (1.0, 1.0)
+    count = _poisson(draw.random(), float(per_px2.sum()) * TILE_PX**2 * fewer)
+    numbers = draw.random((count, 4))
+    sums = np.cumsum(per_px2)
+    sort = np.minimum(np.searchsorted(sums, numbers[:, 0] * sums[-1], side="right"), len(sums) - 1)
+    low, high = shell.from_m[sort] ** 3, shell.to_m[sort] ** 3
+    depth = np.cbrt(low + numbers[:, 1] * (high - low))
+    area = np.pi / 4 * (shell.law.diameter_m[sort] * focal_px / depth) ** 2
+    side = GRID * TILE_PX
+    place = (numbers[:, 2] * side).astype(np.int64) * side + (numbers[:, 3] * side).astype(np.int64)
+    grid = np.bincount(place, shell.law.opacity * larger * area, side * side).reshape(side, side)
+    blurred = _blur(grid * GRID**2, psf_sigma_px, np.zeros(2) if sheets else streak_px)
+    return np.rint(np.clip(blurred, 0, 1) * 65535).astype(np.uint16)
+
+
+def _blur(
+    grid: NDArray[np.float64], psf_sigma_px: float, streak_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Blur a tile, which repeats, by the lens, the pixel and an even streak."""
+    across = np.fft.rfftfreq(grid.shape[1], 1 / GRID)
+    down = np.fft.fftfreq(grid.shape[0], 1 / GRID)[:, None]
+    variance = psf_sigma_px**2 + PIXEL_VARIANCE
+    lens = np.exp(-2 * np.pi**2 * variance * (across**2 + down**2))
+    path = np.sinc(across * streak_px[0] + down * streak_px[1])
+    return np.asarray(np.fft.irfft2(np.fft.rfft2(grid) * lens * path, grid.shape))
+
+
+def _poisson(quantile: float, mean: float) -> int:
+    from scipy.special import pdtrik
+
+    return max(0, math.ceil(pdtrik(quantile, mean))) if mean > 0 else 0
+
+
+@numba.njit(
+    "void(u2[:,:,::1], f4[:,::1], i8[:,:,:,::1], i8[:,:,:,::1], f4[:,::1], u2[:,::1], f4[::1],"
+    "f4[::1], f4[:,::1], f4[:,::1])",
+    cache=True,
+)
+def _draw(
+    tiles: Any, share: Any, columns: Any, rows: Any, weight: Any, depth: Any, light: Any,
+    buffer: Any, C: Any, P: Any,
+) -> None:  # fmt: skip
+    shells, sheets, taps = columns.shape[:3]
+    for y in range(depth.shape[0]):
+        for s in range(shells - 1, -1, -1):  # far ones first
+            buffer[:] = 0.0
+            for k in range(sheets):
+                for tap in range(taps):
+                    row = rows[s, k, tap, y]
+                    for x in range(depth.shape[1]):
+                        buffer[x] += weight[s, k] * tiles[s, row, columns[s, k, tap, x]]
+            for x in range(depth.shape[1]):
+                alpha = share[s, depth[y, x] // STEP] * buffer[x] * np.float32(1 / 65535)
+                alpha = min(alpha, np.float32(1.0))
+                C[y, x] = C[y, x] * (np.float32(1.0) - alpha)
+                P[y, x] = P[y, x] * (np.float32(1.0) - alpha) + alpha * light[s]

@@ -1,0 +1,208 @@
+"""Say where every flake is at a moment, in closed form, and where the camera sees it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.generators.population import (
+    DIAMETER,
+    FALL,
+    PHASE,
+    REACH,
+    SWING,
+    SWING_HZ,
+    Population,
+    View,
+)
+from rvsd_bench.generators.population import GAIN as OWN_GAIN
+from rvsd_bench.generators.scene import Camera
+from rvsd_bench.generators.turbulence import DRIFT_RAD_PER_S
+
+U, V, DU, DV, RADIUS, BLUR, DEPTH, GAIN, TURN, ID = range(10)
+"""Columns of a drawing list: start of the streak and its run in pixels, radius and diameter of the
+blur circle in pixels, depth in metres, radiance over the air's, phase, and the flake's number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flight:
+    """Flakes on their way past a camera: all that their places depend on but the time."""
+
+    flakes: Population
+    waves: NDArray[np.float64]
+    """The eddies, as `turbulence.modes` gives them."""
+    wind_m_per_s: tuple[float, float, float]
+    camera_m_per_s: tuple[float, float, float]
+    camera: Camera
+    view: View
+
+    @cached_property
+    def stir_m(self) -> float:
+        """A bound on how far the eddies carry any of the flakes from their straight path."""
+        return _farthest_stir_m(self)
+
+    def seen(self, time_s: float) -> NDArray[np.float64]:
+        """Return the flakes that touch the picture at a time, float64 [M, 10], far ones first.
+
+        Flakes are displaced by the eddies first, wrapped into their box after that, and only then
+        is it decided whether they are seen: to decide earlier would lose a quarter of them.
+        """
+        rows = np.empty((len(self.flakes), 10))
+        count = _fly(
+            self.flakes.origin_m,
+            self.flakes.box_m,
+            self.flakes.traits,
+            self.waves,
+            np.array([self.wind_m_per_s, self.camera_m_per_s], np.float64),
+            self.stir_m,
+            np.array([time_s, self.camera.shutter_s, 1 / self.camera.focus_m]),
+            np.array([self.view.focal_px, *self.view.size, self.view.near_m]),
+            blur_at_infinity_px(self.camera, self.view.focal_px),
+            rows,
+        )
+        return rows[:count][np.argsort(-rows[:count, DEPTH], kind="stable")]
+
+
+def blur_at_infinity_px(camera: Camera, focal_px: float) -> float:
+    """Return c such that the circle of confusion is c |1/focus - 1/z| pixels wide, z in metres.
+
+    A thin lens, far closer to its sensor than to its subject.
+    """
+    return camera.focal_mm / 1000 / camera.f_number * focal_px
+
+
+def _farthest_stir_m(flight: Flight) -> float:
+    falls = flight.flakes.traits[:, FALL]
+    extremes = np.array([falls.min(initial=0.0), falls.max(initial=0.0)])
+    steady = flight.waves[:, :3] @ np.asarray(flight.wind_m_per_s) + flight.waves[:, 6]
+    speeds = 2 * math.pi * (steady[:, None] + flight.waves[:, 1:2] * extremes)
+    # speed/(speed² + drift²) grows up to speed = drift and falls beyond it.
+    low, high = np.abs(speeds).min(axis=1), np.abs(speeds).max(axis=1)
+    low[np.prod(speeds, axis=1) < 0] = 0.0
+    worst = np.clip(DRIFT_RAD_PER_S, low, high)
+    lever = worst / (worst**2 + DRIFT_RAD_PER_S**2)
+    return float(np.linalg.norm(flight.waves[:, 3:6], axis=1) @ lever)
+
+
+@numba.njit("f8(f8)", inline="always", cache=True)
+def _sine(turns: float) -> float:
+    """Return sin(2 pi turns) to 1e-3, by additions and products only: the same on any machine."""
+    x = turns - math.floor(turns + 0.5)
+    y = x * (8.0 - 16.0 * abs(x))
+    return y * (0.775 + 0.225 * abs(y))
+
+
+@numba.njit("f8(f8, f8, f8)", inline="always", cache=True)
+def _wrap(x: float, low: float, period: float) -> float:
+    return x - period * math.floor((x - low) / period)
+
+
+@numba.njit(cache=True)
+def _stir(x: float, y: float, z: float, fall: float, time: float, waves: Any, wind: Any) -> Any:
+    """Return displacement (3) and velocity (3) by the eddies of a flake that began at x, y, z.
+
+    A wave a·cos(phase), met at the angular speed w by a flake that keeps to its path, moves it by
+    a·sin(phase)·w/(w² + drift²).
+    """
+    sx = sy = sz = vx = vy = vz = 0.0
+    for j in range(waves.shape[0]):
+        kx, ky, kz = waves[j, 0], waves[j, 1], waves[j, 2]
+        rate = kx * wind[0] + ky * (wind[1] + fall) + kz * wind[2] + waves[j, 6]
+        phase = kx * x + ky * y + kz * z + rate * time + waves[j, 7]
+        speed = 2.0 * math.pi * rate
+        lever = speed / (speed * speed + DRIFT_RAD_PER_S * DRIFT_RAD_PER_S)
+        swing = lever * _sine(phase)
+        pace = lever * speed * _sine(phase + 0.25)
+        ax, ay, az = waves[j, 3], waves[j, 4], waves[j, 5]
+        sx, sy, sz = sx + ax * swing, sy + ay * swing, sz + az * swing
+        vx, vy, vz = vx + ax * pace, vy + ay * pace, vz + az * pace
+    return sx, sy, sz, vx, vy, vz
+
+
+@numba.njit(cache=True)
+def _surely_unseen(
+    x: float, y: float, z: float, box_x: float, box_y: float, box_z: float, reach: float,
+    slack: float, pad: float, lens: Any,
+) -> bool:  # fmt: skip
+    """Tell if a flake cannot be seen however the eddies move it by up to `slack` metres."""
+    if z - slack < 0.0 or z + slack >= box_z:
+        return False  # it may be wrapped to the other end
+    focal, height, width = lens[0], lens[1], lens[2]
+    aside_x = (0.5 * width + 8.0) / focal * (z + slack) + pad + slack
+    aside_y = (0.5 * height + 8.0) / focal * (z + slack) + pad + slack
+    beside_x = abs(x) > aside_x and abs(x) + slack < 0.5 * box_x
+    beside_y = abs(y) > aside_y and abs(y) + slack < 0.5 * box_y
+    return z - slack > reach or beside_x or beside_y
+
+
+@numba.njit(cache=True)
+def _project(
+    x: float, y: float, z: float, vx: float, vy: float, vz: float, diameter: float, when: Any,
+    lens: Any, blur: float, rows: Any, count: int,
+) -> bool:  # fmt: skip
+    """Write the picture of one flake into row `count`; return whether it touches the frame."""
+    focal, height, width, near, shutter = lens[0], lens[1], lens[2], lens[3], when[1]
+    z_end = z + vz * shutter
+    if z < near or z_end < near:
+        return False
+    u = focal * x / z + 0.5 * width
+    v = focal * y / z + 0.5 * height
+    u_end = focal * (x + vx * shutter) / z_end + 0.5 * width
+    v_end = focal * (y + vy * shutter) / z_end + 0.5 * height
+    radius = 0.5 * focal * diameter / z
+    circle = blur * abs(when[2] - 1.0 / z)
+    edge = radius + 0.5 * circle + 8.0
+    if max(u, u_end) < -edge or min(u, u_end) > width + edge:
+        return False
+    if max(v, v_end) < -edge or min(v, v_end) > height + edge:
+        return False
+    rows[count, U], rows[count, V] = u, v
+    rows[count, DU], rows[count, DV] = u_end - u, v_end - v
+    rows[count, RADIUS], rows[count, BLUR], rows[count, DEPTH] = radius, circle, z
+    return True
+
+
+@numba.njit(
+    "i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8, f8[::1], f8[::1], f8,f8[:,::1])",
+    cache=True,
+)
+def _fly(
+    origin: Any, box: Any, traits: Any, waves: Any, carried: Any, eddy: float, when: Any,
+    lens: Any, blur: float, rows: Any,
+) -> int:  # fmt: skip
+    wind, time, shutter = carried[0], when[0], when[1]
+    wx, wy, wz = carried[0] - carried[1]
+    haste = abs(wx) + abs(wy) + abs(wz) + 4.0 * eddy + 4.0
+    count = 0
+    for i in range(origin.shape[0]):
+        bx, by, bz = box[i, 0], box[i, 1], box[i, 2]
+        fall, swing = traits[i, FALL], traits[i, SWING]
+        x = _wrap(origin[i, 0] + wx * time, -0.5 * bx, bx)
+        y = _wrap(origin[i, 1] + (wy + fall) * time, -0.5 * by, by)
+        z = _wrap(origin[i, 2] + wz * time, 0.0, bz)
+        pad = traits[i, DIAMETER] + blur / lens[0] + haste * shutter
+        if _surely_unseen(x, y, z, bx, by, bz, traits[i, REACH], eddy + swing, pad, lens):
+            continue
+        sx, sy, sz, vx, vy, vz = _stir(
+            origin[i, 0], origin[i, 1], origin[i, 2], fall, time, waves, wind
+        )
+        turn, pace = traits[i, SWING_HZ] * time + traits[i, PHASE], traits[i, SWING_HZ] * swing
+        sine, cosine = _sine(turn), _sine(turn + 0.25)
+        x = _wrap(x + sx + swing * sine, -0.5 * bx, bx)
+        y = _wrap(y + sy, -0.5 * by, by)
+        z = _wrap(z + sz + swing * cosine, 0.0, bz)
+        vx += wx + 2.0 * math.pi * pace * cosine
+        vz += wz - 2.0 * math.pi * pace * sine
+        if z < traits[i, REACH] and _project(
+            x, y, z, vx, vy + wy + fall, vz, traits[i, DIAMETER], when, lens, blur, rows, count
+        ):
+            rows[count, GAIN], rows[count, TURN] = traits[i, OWN_GAIN], traits[i, PHASE]
+            rows[count, ID] = i
+            count += 1
+    return count

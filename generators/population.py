@@ -1,0 +1,175 @@
+"""Fill the air with flakes: each has a place, a size, a fall speed and a brightness for ever.
+
+Flakes of one size bin live in a box that repeats in all directions around the camera and is just
+as deep as the largest of them can be told apart, so that snow never begins, ends or drifts away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.errors import InputError
+from rvsd_bench.generators.scene import Scene
+from rvsd_bench.generators.size_law import (
+    BINS,
+    CLASSES_PER_BIN,
+    SizeLaw,
+    fall_speed,
+    flake_diameter_mm,
+)
+from rvsd_bench.seeds import stream
+
+SMALLEST_AREA_PX2, LARGEST_AREA_PX2 = 0.25, 4.0
+SLOWEST_M_PER_S = 0.2
+MARGIN = 1.1
+"""A box is wider than the view at its far end by this factor: blurred flakes enter gradually."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The frustum that flakes are seen in: focal length, size and nearest depth."""
+
+    focal_px: float
+    size: tuple[int, int]
+    near_m: float
+
+    def reach_m(
+        self, diameter_m: NDArray[np.float64] | float, area_px2: float
+    ) -> NDArray[np.float64]:
+        """Return the depth at which a sharp disc of a diameter covers an area of the picture."""
+        reach = np.asarray(diameter_m) * self.focal_px * math.sqrt(math.pi / 4 / area_px2)
+        return np.asarray(np.maximum(reach, self.near_m))
+
+    def boxes_m(self, depth_m: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the boxes [N, 3] in x, y, z that hold the view down to some depths."""
+        height, width = self.size
+        across = MARGIN * depth_m / self.focal_px
+        return np.stack([across * width, across * height, depth_m], axis=-1)
+
+
+DIAMETER, REACH, FALL, SWING, SWING_HZ, PHASE, GAIN = range(7)
+"""Columns of a population's traits: diameter in m, depth in m down to which the flake is drawn
+singly, fall speed in m/s, amplitude in m and frequency in Hz of its swing, phase in [0, 1), and its
+radiance over that of the air, before haze."""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Flakes, one row each."""
+
+    origin_m: NDArray[np.float64]
+    """[N, 3] place in its box when the clip begins."""
+    box_m: NDArray[np.float64]
+    """[N, 3] the box that repeats."""
+    traits: NDArray[np.float64]
+    """[N, 7] its columns are named above."""
+
+    def __len__(self) -> int:
+        return len(self.traits)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all numbers."""
+        digest = hashlib.sha256()
+        for table in (self.origin_m, self.box_m, self.traits):
+            digest.update(np.ascontiguousarray(table, "<f8").tobytes())
+        return digest.hexdigest()
+
+
+def bin_reach_m(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> NDArray[np.float64]:
+    """Return for each bin the depth down to which its largest flake is drawn singly."""
+    largest = flake_diameter_mm(law.bin_edges_mm()[1:], scene.snow) / 1000
+    return view.reach_m(largest, area_px2)
+
+
+def expected_count(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> NDArray[np.float64]:
+    """Return for each bin the number of flakes that its box holds on average."""
+    volume = np.prod(view.boxes_m(bin_reach_m(law, scene, view, area_px2)), axis=1)
+    return law.number_per_m3.reshape(BINS, CLASSES_PER_BIN).sum(axis=1) * volume
+
+
+def smallest_area_px2(law: SizeLaw, scene: Scene, view: View) -> float:
+    """Return the area above which flakes are drawn singly, as small as `tiers.max_sim` allows.
+
+    The count falls with the area to the power -3/2. Raises InputError if even flakes above 4 px2
+    are too many.
+    """
+    low, high = math.log(SMALLEST_AREA_PX2), math.log(LARGEST_AREA_PX2)
+    most = scene.tiers.max_sim
+    if expected_count(law, scene, view, math.exp(low)).sum() <= most:
+        return SMALLEST_AREA_PX2
+    needed = expected_count(law, scene, view, math.exp(high)).sum()
+    if needed > most:
+        raise InputError(
+            f"tiers.max_sim is {most}, but this snowfall needs {math.ceil(needed)} flakes at least:"
+            " raise it, or lower snow.rate_mm_per_h or camera.hfov_deg"
+        )
+    for _ in range(40):
+        middle = (low + high) / 2
+        if expected_count(law, scene, view, math.exp(middle)).sum() > most:
+            low = middle
+        else:
+            high = middle
+    return math.exp(high)
+
+
+def populate(
+    law: SizeLaw,
+    scene: Scene,
+    view: View,
+    area_px2: float,
+    brightest: float,
+    key: tuple[int | str, ...],
+) -> Population:
+    """Draw all flakes above an area, each bin from its own stream `(*key, "flakes", bin)`.
+
+    No flake shines more than `brightest` times the air. Draws invert distribution functions, since
+    NumPy keeps only `random` across its releases.
+    """
+    from scipy.special import pdtrik
+
+    reach = bin_reach_m(law, scene, view, area_px2)
+    means = expected_count(law, scene, view, area_px2)
+    boxes = view.boxes_m(reach)
+    parts = []
+    for index in np.flatnonzero(reach > view.near_m):
+        draw = stream(*key, "flakes", int(index))
+        count = max(0, math.ceil(pdtrik(draw.random(), means[index])))
+        parts.append((int(index), draw.random((count, 9))))
+    numbers = np.concatenate([part for _, part in parts])
+    bins = np.repeat([index for index, _ in parts], [len(part) for _, part in parts])
+    melted = np.concatenate([law.melted_at(part[:, 3], index) for index, part in parts])
+    return _flakes(numbers, melted, boxes[bins], scene, view, area_px2, brightest)
+
+
+def _flakes(
+    numbers: NDArray[np.float64],
+    melted_mm: NDArray[np.float64],
+    box_m: NDArray[np.float64],
+    scene: Scene,
+    view: View,
+    area_px2: float,
+    brightest: float,
+) -> Population:
+    from scipy.special import ndtri
+
+    snow, light = scene.snow, scene.light
+    diameter_mm = flake_diameter_mm(melted_mm, snow)
+    speed = fall_speed(diameter_mm, snow)
+    spread = snow.fall_speed_spread_m_per_s * ndtri(np.clip(numbers[:, 4], 1e-4, 1 - 1e-4))
+    gain = light.flake_gain * (1 + light.flake_gain_spread * (2 * numbers[:, 8] - 1))
+    columns: dict[int, NDArray[np.float64]] = {
+        DIAMETER: diameter_mm / 1000,
+        REACH: view.reach_m(diameter_mm / 1000, area_px2),
+        FALL: np.maximum(speed + spread, SLOWEST_M_PER_S),
+        SWING: snow.flutter_m * (0.5 + numbers[:, 5]),
+        SWING_HZ: snow.flutter_hz * (0.5 + numbers[:, 6]),
+        PHASE: numbers[:, 7],
+        GAIN: np.minimum(gain, brightest),
+    }
+    traits = np.stack([columns[i] for i in range(len(columns))], axis=1)
+    return Population(numbers[:, :3] * box_m, box_m, traits)
