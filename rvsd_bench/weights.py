@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from rvsd_bench.errors import MissingError, unknown
 from rvsd_bench.files import sha256_bytes, sha256_file, write_json
@@ -186,25 +186,30 @@ def _impostor(path: Path) -> str | None:
 def content_digest(path: Path) -> str:
     """Return the SHA-256 over a safetensors file's sorted (name, dtype, shape, bytes).
 
-    The order and the padding of the file do not count. A damaged file gives "".
+    The order of the file and its notes do not count. A damaged file gives "".
     """
-    digest = hashlib.sha256()
-    size = path.stat().st_size
-    with path.open("rb") as file, suppress(ValueError, KeyError, TypeError):
-        length = int.from_bytes(file.read(8), "little")
-        if 8 + length > size:
+    with path.open("rb") as file:
+        try:
+            return _digest_tensors(file, path.stat().st_size)
+        except (AttributeError, KeyError, TypeError, ValueError):
             return ""
-        header = json.loads(file.read(length))
-        for name in sorted(header.keys() - {"__metadata__"}):
-            entry = header[name]
-            begin, end = entry["data_offsets"]
-            if 8 + length + end > size:
-                return ""
-            digest.update(f"{name}\0{entry['dtype']}\0{entry['shape']}\0".encode())
-            file.seek(8 + length + begin)
-            digest.update(file.read(end - begin))
-        return digest.hexdigest()
-    return ""
+
+
+def _digest_tensors(file: BinaryIO, size: int) -> str:
+    digest = hashlib.sha256()
+    start = 8 + int.from_bytes(file.read(8), "little")
+    if start > size:
+        raise ValueError("the header is cut off")
+    header = json.loads(file.read(start - 8))
+    for name in sorted(header.keys() - {"__metadata__"}):
+        entry = header[name]
+        begin, end = entry["data_offsets"]
+        if not 0 <= begin <= end <= size - start:
+            raise ValueError("the tensors are cut off")
+        digest.update(f"{name}\0{entry['dtype']}\0{entry['shape']}\0".encode())
+        file.seek(start + begin)
+        digest.update(file.read(end - begin))
+    return digest.hexdigest()
 
 
 def _digest_once(path: Path, identity: str) -> str:

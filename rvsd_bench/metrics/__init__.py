@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rvsd_bench import registry
 from rvsd_bench.errors import MissingError, unknown
 from rvsd_bench.metrics.card import CARDS, Metric, MetricCard
 from rvsd_bench.weights import WeightsFile, find
 
-__all__ = ["CARDS", "Backend", "Metric", "MetricCard", "open_metric"]
+__all__ = ["BACKENDS", "CARDS", "Metric", "MetricCard", "open_metric", "require"]
 
-Backend = Literal["native", "pyiqa"]
+BACKENDS = ("native", "pyiqa")
+
+
+def require(
+    name: str, *, weights_dir: Path | None = None, backend: str = "native"
+) -> WeightsFile | None:
+    """Return the checked weights of one of our metrics, None if it has none.
+
+    Raises MissingError for a package or a file that is not here; nothing heavy is imported.
+    """
+    card = CARDS[name]
+    for package in ("pyiqa", "torchvision") if _by_pyiqa(card, backend) else card.packages:
+        if find_spec(package) is None:
+            raise MissingError(
+                f"metric {card.name!r} needs the package {package}: pip install {package}"
+            )
+    return find(card.weights, weights_dir) if card.weights else None
 
 
 def open_metric(
@@ -23,15 +39,17 @@ def open_metric(
     params: Mapping[str, Any] | None = None,
     device: str = "cpu",
     weights_dir: Path | None = None,
-    backend: Backend = "native",
+    backend: str = "native",
 ) -> Metric:
     """Open a metric by name, ready to score uint8 RGB frames.
 
     `params` are a protocol's choices, by name as on the metric's card. `backend` "pyiqa" computes
-    with pyiqa what it can (psnr, ssim, lpips). Weights and packages that are missing raise
-    MissingError before anything heavy is imported. Metrics of other packages are factories
-    `build(**params) -> Metric` under the entry point group `rvsd_bench.metrics`.
+    with pyiqa what it can (psnr, ssim, lpips). Whatever is missing is said as `require` does.
+    Metrics of other packages are factories `build(**params) -> Metric` under the entry point group
+    `rvsd_bench.metrics`.
     """
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
     choices = dict(params or {})
     if name not in CARDS:
         return _foreign(name, choices)
@@ -39,23 +57,25 @@ def open_metric(
     for choice in choices:
         if choice not in card.params:
             raise unknown(f"parameter of metric {name!r}", choice, card.params)
-    oracle = backend == "pyiqa" and card.kind == "fr" and "pyiqa" in card.backends
-    _require_packages(card, ("pyiqa", "torchvision") if oracle else card.packages)
-    file = find(card.weights, weights_dir) if card.weights else None
-    if oracle:
+    file = require(name, weights_dir=weights_dir, backend=backend)
+    if _by_pyiqa(card, backend):
         from rvsd_bench.metrics.oracle import open_oracle
 
         return open_oracle(card, choices, device, file)
     return _native(card, choices, device, file)
 
 
+def _by_pyiqa(card: MetricCard, backend: str) -> bool:
+    return backend == "pyiqa" and card.kind == "fr" and "pyiqa" in card.backends
+
+
 def _native(
     card: MetricCard, choices: dict[str, Any], device: str, file: WeightsFile | None
 ) -> Metric:
     if file is None:
-        from rvsd_bench.metrics import fidelity
+        from rvsd_bench.metrics.fidelity import open_fidelity
 
-        return fidelity.open_fidelity(card, choices)
+        return open_fidelity(card, choices)
     if card.name == "lpips":
         from rvsd_bench.metrics.perceptual import open_lpips
 
@@ -71,11 +91,3 @@ def _foreign(name: str, choices: dict[str, Any]) -> Metric:
         raise unknown("metric", name, (*CARDS, *others))
     metric: Metric = registry.find("metric", name)(**choices)
     return metric
-
-
-def _require_packages(card: MetricCard, packages: tuple[str, ...]) -> None:
-    for package in packages:
-        if find_spec(package) is None:
-            raise MissingError(
-                f"metric {card.name!r} needs the package {package}: pip install {package}"
-            )
