@@ -126,24 +126,25 @@ def statuses(weights_dir: Path | None = None) -> list[Status]:
     ]
 
 
-def find(key: str, weights_dir: Path | None = None) -> WeightsFile:
+def find(key: str, weights_dir: Path | None = None, *, again: bool = False) -> WeightsFile:
     """Return the first file of that name in `folders`, its digest checked.
 
-    Raises MissingError that names the file, its digest, its source and the folders, if there is
-    none, or if the one that is there is not what it should be.
+    A digest that was taken before is recalled, unless it is to be taken `again`. Raises
+    MissingError that names the file, its digest, its source and the folders, if there is none, or
+    if the one that is there is not what it should be.
     """
     known = record(key)
     path = locate(key, weights_dir)
     if path is None:
         looked = " ".join(str(folder) for folder in folders(weights_dir))
         raise MissingError(f"{_wanted(known)}\n  looked in : {looked}\n{_advice(known)}")
-    return verify(known, path)
+    return verify(known, path, again=again)
 
 
-def verify(known: Record, path: Path) -> WeightsFile:
+def verify(known: Record, path: Path, *, again: bool = True) -> WeightsFile:
     """Return the file if it is the one on record; raise MissingError, saying what it is, if not."""
     problem = _impostor(path)
-    digest = "" if problem else _digest_once(path, known.identity)
+    digest = "" if problem else _digest(path, known.identity, again)
     if not problem and not digest.startswith(known.sha256):
         problem = f"has sha256 {digest[:16]}..." if digest else "is damaged"
     if problem:
@@ -212,7 +213,7 @@ def _digest_tensors(file: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def _digest_once(path: Path, identity: str) -> str:
+def _digest(path: Path, identity: str, again: bool) -> str:
     """Digest a file, or recall its digest if its path, size and time are as they were."""
     from platformdirs import user_cache_path
 
@@ -222,7 +223,7 @@ def _digest_once(path: Path, identity: str) -> str:
     note = user_cache_path("rvsd-bench") / "digests" / f"{name}.json"
     with suppress(OSError, ValueError, KeyError):
         noted = json.loads(note.read_text("utf-8"))
-        if noted["state"] == state:
+        if noted["state"] == state and not again:
             return str(noted["digest"])
     digest = content_digest(path) if identity == "content" else sha256_file(path)
     with suppress(OSError):  # a read-only home costs a second digest, nothing else

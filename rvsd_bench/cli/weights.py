@@ -71,13 +71,13 @@ def path(name: str | None, weights_dir: Path | None, as_json: bool) -> None:
 @folder_option
 @json_option
 def check(names: tuple[str, ...], calibrate: bool, weights_dir: Path | None, as_json: bool) -> None:
-    """Check the digests of NAMES, or of whatever is on this machine."""
+    """Read NAMES, or whatever is on this machine, and check the digests."""
     from rvsd_bench.weights import find, statuses
 
     present = [status.key for status in statuses(weights_dir) if status.path]
     if not names and not present:
         raise MissingError("no weights are on this machine; see rvsd-bench weights list")
-    found = [find(name, weights_dir) for name in names or present]
+    found = [find(name, weights_dir, again=True) for name in names or present]
     result: dict[str, Any] = {
         file.key: {"path": str(file.path), "sha256": file.sha256, "ok": True} for file in found
     }

@@ -1,0 +1,117 @@
+"""Run `rvsd-bench weights` as a user does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from rvsd_bench import weights, weights_convert, weights_fetch
+from rvsd_bench.cli import cli
+from rvsd_bench.errors import RvsdBenchError
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home of its own, with no weights in it."""
+    monkeypatch.setenv("RVSD_BENCH_WEIGHTS", str(tmp_path / "mine"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for what in ("data", "cache"):
+        folder = tmp_path / what
+        monkeypatch.setattr(f"platformdirs.user_{what}_path", lambda *_, folder=folder: folder)
+    return tmp_path
+
+
+@pytest.fixture
+def right_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a small file and put it on record as the LPIPS weights."""
+    path = home / "some.safetensors"
+    weights_convert.save({"a": np.ones(3, np.float32)}, path)
+    records = weights.records()
+    records["lpips"] = replace(records["lpips"], sha256=weights.content_digest(path))
+    monkeypatch.setattr(weights, "records", lambda: records)
+    monkeypatch.setattr(weights_fetch, "records", lambda: records)
+    return path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["weights", *words])
+
+
+def exit_code(result: Result) -> int:
+    assert isinstance(result.exception, RvsdBenchError), result.output
+    return result.exception.exit_code
+
+
+def test_list_says_of_every_file_where_it_is_or_how_to_get_it(home: Path) -> None:
+    rows = json.loads(run("list", "--json").stdout)
+    assert [row["name"] for row in rows] == ["lpips", "vgg16", "nima", "musiq"]
+    assert all(row["path"] is None and row["licence"] and row["source"] for row in rows)
+    text = run("list").stdout
+    assert "absent; rvsd-bench weights fetch nima" in text
+    assert "non-commercial" in text
+
+
+def test_path_prints_the_folder_that_fetch_writes_to(home: Path) -> None:
+    assert run("path").stdout.strip() == str(home / "mine")
+    assert json.loads(run("path", "--weights", str(home), "--json").stdout) == {"path": str(home)}
+
+
+def test_path_and_check_of_an_absent_file_end_with_3(home: Path) -> None:
+    assert exit_code(run("path", "lpips")) == 3
+    assert exit_code(run("check", "lpips")) == 3
+    assert exit_code(run("check")) == 3
+
+
+def test_an_unknown_name_ends_with_2(home: Path) -> None:
+    for command in ("path", "check", "fetch"):
+        assert exit_code(run(command, "lpisp")) == 2
+
+
+def test_add_then_path_and_check_find_it(home: Path, right_file: Path) -> None:
+    added = json.loads(run("add", str(right_file), "--json").stdout)
+    target = home / "mine" / "lpips_alex_v0.1.safetensors"
+    assert added["path"] == str(target)
+    assert run("path", "lpips").stdout.strip() == str(target)
+    checked = run("check", "--json")
+    assert checked.exit_code == 0
+    assert json.loads(checked.stdout)["lpips"]["sha256"] == added["sha256"]
+    target.write_bytes(target.read_bytes()[:-1] + b"!")
+    assert exit_code(run("check", "lpips")) == 3
+
+
+def test_add_of_an_unknown_file_ends_with_2_and_stores_nothing(home: Path) -> None:
+    (home / "x.pth").write_bytes(b"nonsense")
+    assert exit_code(run("add", str(home / "x.pth"))) == 2
+    assert not (home / "mine").exists()
+
+
+def test_fetch_says_which_way_it_tries(home: Path) -> None:
+    mirror = (home / "empty").as_uri()
+    result = run("fetch", "musiq", "--mirror", mirror)
+    assert exit_code(result) == 3
+    assert f"musiq: trying the mirror {mirror}" in result.stderr
+    assert "weights add FILE" in str(result.exception)
+
+
+def test_fetch_keeps_what_is_here(home: Path, right_file: Path) -> None:
+    run("add", str(right_file))
+    result = run("fetch", "lpips", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["path"].startswith(str(home / "mine"))
+
+
+@pytest.mark.weights
+def test_check_calibrates_against_the_official_values() -> None:
+    if weights.locate("lpips") is None:
+        pytest.skip("the LPIPS weights are not here: rvsd-bench weights fetch lpips")
+    pytest.importorskip("pyiqa")
+    result = run("check", "lpips", "--calibrate", "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["calibration"]
+    assert {row["metric"] for row in rows} == {"psnr", "ssim", "lpips"}
+    assert all(abs(row["value"] - row["expected"]) < 1e-4 for row in rows)
