@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -84,19 +84,26 @@ def agree(pairs: Iterable[tuple[Fingerprint | None, Fingerprint | None]]) -> Agr
 def moved(agreement: Agreement) -> dict[int, int]:
     """Return {snowy frame: clean frame} for the frames that clearly show another than their own.
 
-    Every clean frame is given to at most one snowy frame, so that all of them together agree best;
-    hence a clean frame that a codec happened to keep sharper than its neighbours does not attract
-    theirs. A frame counts as moved if the mate that it gets then beats its own beyond doubt. Where
-    a scene hardly changes nothing can be told, and nothing is.
+    Every clean frame is given to at most one snowy frame, so that all of them together agree best.
+    A frame counts as moved if its mate beats its own beyond doubt, and if the frames among which
+    mates were exchanged gain beyond doubt as well: a clean frame that a codec kept sharper than
+    its neighbours attracts theirs, but what they gain by it the frame that gives it away loses.
+    Where a scene hardly changes nothing can be told, and nothing is.
     """
-    evidence = _evidence(agreement)
-    if not np.any(np.nan_to_num(evidence) > _CLEARLY):
+    gain, noise = _gains(agreement)
+    if not np.any(gain > _CLEARLY * noise):
         return {}
-    return {
-        frame: mate
-        for frame, mate in _assign(agreement.snowy).items()
-        if mate != frame and evidence[frame, mate - frame + REACH] > _CLEARLY
-    }
+    mates = {f: mate for f, mate in _assign(agreement.snowy).items() if mate != f}
+    steps = {frame: (frame, mate - frame + REACH) for frame, mate in mates.items()}
+    found: dict[int, int] = {}
+    for chain in _chains(mates, len(gain)):
+        together = sum(gain[steps[frame]] for frame in chain)
+        if together > _CLEARLY * sum(noise[steps[frame]] ** 2 for frame in chain) ** 0.5:
+            clear = (
+                frame for frame in chain if gain[steps[frame]] > _CLEARLY * noise[steps[frame]]
+            )
+            found |= {frame: mates[frame] for frame in clear}
+    return dict(sorted(found.items()))
 
 
 def unrelated(agreement: Agreement) -> bool:
@@ -112,16 +119,30 @@ def _cosine(one: Fingerprint | None, other: Fingerprint | None) -> float:
     return float(one @ other)
 
 
-def _evidence(agreement: Agreement) -> NDArray[np.float64]:
-    """Return by how many standard deviations each candidate beats a frame's own mate.
+def _gains(agreement: Agreement) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return by how much each candidate beats a frame's own mate, and the noise in that.
 
     With s the snowy, c the clean fingerprint and n the snow, s = g c + n: what n adds to the
-    difference s·c' - s·c has the variance (1 - g²) |c' - c|² / length.
+    difference s·c' - s·c has the variance (1 - g²) |c' - c|² / length. Where there is nothing to
+    compare the gain is 0.
     """
     own = agreement.snowy[:, REACH : REACH + 1]
-    noise = (1 - own**2) * 2 * (1 - agreement.clean) / max(agreement.length, 1)
-    result: NDArray[np.float64] = (agreement.snowy - own) / np.sqrt(np.maximum(noise, 1e-12))
-    return result
+    variance = (1 - own**2) * 2 * (1 - agreement.clean) / max(agreement.length, 1)
+    noise = np.sqrt(np.maximum(np.nan_to_num(variance), 1e-12))
+    return np.nan_to_num(agreement.snowy - own), noise
+
+
+def _chains(mates: Mapping[int, int], count: int) -> list[list[int]]:
+    """Return the frames that passed their mates on to one another, group by group."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    links = csr_matrix((np.ones(len(mates)), (list(mates), list(mates.values()))), (count, count))
+    _, labels = connected_components(links, directed=False)
+    groups = defaultdict(list)
+    for frame in mates:
+        groups[labels[frame]].append(frame)
+    return list(groups.values())
 
 
 def _assign(cosines: NDArray[np.float64]) -> dict[int, int]:

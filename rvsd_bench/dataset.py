@@ -220,7 +220,7 @@ def _survey_files(place: Place, paired: bool) -> tuple[Video | None, Pairing]:
 
 def _describe(place: Place, frame_ids: tuple[str, ...]) -> Video:
     assert place.snowy is not None
-    meta = _meta(place.home / "meta" / f"{place.name}.json")
+    meta = _meta(place)
     layers = place.home / "layers" / place.name
     return Video(
         place.split,
@@ -230,20 +230,25 @@ def _describe(place: Place, frame_ids: tuple[str, ...]) -> Video:
         place.clean,
         layers if layers.is_dir() else None,
         meta.get("source", {}).get("sha256"),
-        fps=float(meta.get("fps") or DEFAULT_FPS),
+        fps=meta.get("fps", DEFAULT_FPS),
     )
 
 
-def _meta(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+def _meta(place: Place) -> dict[str, Any]:
+    """Return what meta/<clip>.json says; without the folder meta/ the dataset is not generated."""
+    path = place.home / "meta" / f"{place.name}.json"
+    if not path.parent.is_dir():
         return {}
+    if not path.is_file():  # it is written last
+        raise InputError(f"{path} is missing, so the clip is not finished: run `generate` again")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a clip's meta file: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} is not a clip's meta file: it holds no table")
-    return found
+        return {"source": dict(found["source"]), "fps": float(found.get("fps", DEFAULT_FPS))}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not a clip's meta file ({type(error).__name__}: {error}): "
+            "run `generate` again, or remove the folder meta/"
+        ) from error
 
 
 def _open(video: Video, path: Path, files: tuple[Path, ...] | None) -> Clip:

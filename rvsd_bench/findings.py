@@ -64,7 +64,7 @@ def unequal(clip: str, frames: Iterable[tuple[str, Size | None, Size | None]]) -
 
 
 def gaps(clip: str, frame_ids: Iterable[str]) -> Iterator[Finding]:
-    """Name the places where the numbering of a clip's frames skips some, whatever its usual step."""
+    """Name the places where the numbering of a clip's frames departs from its usual step."""
     numbered = {number: name for name in frame_ids if (number := last_number(name)) is not None}
     numbers = sorted(numbered)
     steps = Counter(after - before for before, after in pairwise(numbers))
@@ -89,7 +89,7 @@ def order(
     if not moved:
         return
     first = {frame: mate for frame, mate in moved.items() if frame in RVSD_ORDER}
-    if first and all(RVSD_ORDER[frame] == mate for frame, mate in first.items()):
+    if len(first) > 1 and all(RVSD_ORDER[frame] == mate for frame, mate in first.items()):
         yield Finding("order", clip, _known_order(first, snowy, clean))
         moved = {frame: mate for frame, mate in moved.items() if frame not in first}
     if moved:
@@ -111,7 +111,7 @@ def leak(found: Leak) -> Finding:
     frames = names([f"{a} = {b}" for a, b in found.frames], most=3)
     told = {
         "source": f"{one} and {other} were made from the same footage",
-        "identical": f"{found.count} clean frames of {one} are also in {other}: {frames}",
+        "identical": f"{found.count} frames of {one} are also in {other}: {frames}",
         "similar": f"{found.count} sampled frames of {one} look like frames of {other}: {frames}",
     }[found.kind]
     return Finding("leak", f"{one} {other}", f"{told}; take one of the two clips out, or move it")
