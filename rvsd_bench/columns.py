@@ -45,6 +45,18 @@ LEADERBOARD = (
     *("psnr_snow", "psnr_clear", "trained", "weights_status", "licence", "benchmark_version"),
     *("n_sources", "gmacs", "gmacs_size"),
 )
+NUMBERS = frozenset(
+    (
+        *("schema_version", "frame_index", "width", "height", "value", "n_frames", "n_expected"),
+        *("mean", "std", "min", "p05", "median", "p95", "max", "rank", "n_videos", "n_sources"),
+        *(name for name in LEADERBOARD if name.startswith(HEADLINES)),
+        *("warp_err", "tof", "tlp", "flicker", "params_m", "ms_per_frame", "fps", "peak_mem_mb"),
+        *("gmacs", "train_seed"),
+    )
+)
+"""The columns whose cells are numbers, or empty."""
+FLAGS = frozenset({"valid", "trained", "git_dirty"})
+"""The columns whose cells are true or false, or empty."""
 _GUARDED = ("'", "=", "+", "-", "@", "\t", "\r")
 
 

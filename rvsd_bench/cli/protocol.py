@@ -1,0 +1,46 @@
+"""Show a protocol, or what differs between two."""
+
+from __future__ import annotations
+
+import click
+
+from rvsd_bench.cli.common import answer, json_option
+
+
+@click.group()
+def protocol() -> None:
+    """Show a protocol, or what differs between two."""
+
+
+@protocol.command()
+@click.argument("name", metavar="ID")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Print a protocol and its hash."""
+    from dataclasses import asdict
+
+    from rvsd_bench import protocol as protocols
+
+    found = protocols.load(name)
+    if as_json:
+        answer({**asdict(found), "hash": found.hash})
+        return
+    print(f"# hash: {found.hash}\n{protocols.source(name)}", end="")
+
+
+@protocol.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@json_option
+def diff(first: str, second: str, as_json: bool) -> None:
+    """Print the settings in which two protocols differ."""
+    from dataclasses import asdict
+
+    from rvsd_bench import protocol as protocols
+
+    found = protocols.diff(protocols.load(first), protocols.load(second))
+    if as_json:
+        answer([asdict(difference) for difference in found])
+        return
+    for difference in found:
+        print(f"{difference.path}: {difference.first!r} -> {difference.second!r}")

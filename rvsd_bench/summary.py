@@ -1,0 +1,127 @@
+"""Turn the scores of frames into the scores of videos and methods, with their uncertainty.
+
+Everything here is a function of the rows of `per_frame.csv`: a table can be made again, or averaged
+in another way, without scoring anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.seeds import stream
+
+INTERVAL = (2.5, 97.5)  # percentiles of a 95 % interval
+_CHUNK = 1_000_000  # drawn sources held in memory at once
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """One metric on one video: the frames' values, or the fact that some of them are missing."""
+
+    source: str
+    """The source clip: videos made from the same one are not independent."""
+    values: Mapping[str, float]
+    """Frame id to value, in the order of time; without frames where the metric is undefined."""
+    expected: int
+    """How many frames the video has."""
+    complete: bool
+    """Whether every frame was scored or is known to be undefined."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether a mean may be taken."""
+        return self.complete and bool(self.values)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a method reached on one metric; the interval is missing where there is one source."""
+
+    macro: float
+    """The mean of the videos' means."""
+    micro: float
+    """The mean over all frames."""
+    low: float | None
+    high: float | None
+    n_sources: int
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, summed exactly, so that neither order nor grouping changes a digit."""
+    return math.fsum(values) / len(values)
+
+
+def video_statistics(scores: VideoScores, *, lower_is_better: bool) -> dict[str, Any]:
+    """Return the statistics columns of `per_video.csv`; empty ones unless every frame counted.
+
+    `std` is that of the frames themselves (divided by n), percentiles interpolate linearly.
+    """
+    n = len(scores.values)
+    status = "ok" if scores.usable else "undefined" if scores.complete else "incomplete"
+    row: dict[str, Any] = {"n_frames": n, "n_expected": scores.expected, "status": status}
+    if not scores.usable:
+        return row
+    values = list(scores.values.values())
+    average = mean(values)
+    p05, median, p95 = (float(x) for x in np.percentile(values, (5, 50, 95)))
+    worst = (max if lower_is_better else min)(scores.values, key=lambda name: scores.values[name])
+    return row | {
+        "mean": average,
+        "std": math.sqrt(mean([(x - average) ** 2 for x in values])),
+        "min": min(values),
+        "p05": p05,
+        "median": median,
+        "p95": p95,
+        "max": max(values),
+        "worst_frame": worst,
+    }
+
+
+def summarise(videos: Sequence[VideoScores], *, average: str, draws: int) -> Score | None:
+    """Return a method's score on one metric, or None if a video is incomplete or none has values.
+
+    The interval is that of the mean which `average` ("macro" or "micro") names. Videos in which the
+    metric is undefined everywhere do not count; a missing frame is never averaged away.
+    """
+    if not all(video.complete for video in videos):
+        return None
+    used = [video for video in videos if video.values]
+    if not used:
+        return None
+    means = [mean(list(video.values.values())) for video in used]
+    frames = [value for video in used for value in video.values.values()]
+    sources = sorted({video.source for video in used})
+    place = {source: index for index, source in enumerate(sources)}
+    sums, counts = np.zeros(len(sources)), np.zeros(len(sources))
+    for video, video_mean in zip(used, means):
+        n = len(video.values) if average == "micro" else 1
+        sums[place[video.source]] += video_mean * n
+        counts[place[video.source]] += n
+    low, high = bootstrap(sums, counts, draws=draws) if len(sources) > 1 else (None, None)
+    return Score(mean(means), mean(frames), low, high, len(sources))
+
+
+def bootstrap(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], *, draws: int
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of `sum(sums) / sum(counts)` when sources are redrawn.
+
+    The sources are the clusters, since frames of one clip, and clips of one source, go together
+    (Davison and Hinkley 1997, section 3.8). The draws depend on the number of sources alone, so
+    that methods scored on the same videos meet the same ones.
+    """
+    n = len(sums)
+    random = stream("intervals", n)
+    ratios = []
+    step = max(1, _CHUNK // n)
+    for start in range(0, draws, step):
+        drawn = (random.random((min(step, draws - start), n)) * n).astype(np.intp)
+        ratios.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    low, high = np.percentile(np.concatenate(ratios), INTERVAL)
+    return float(low), float(high)
