@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 from rvsd_bench.clip import Clip, Frame, from_torch, to_torch
-from rvsd_bench.errors import InputError
-from rvsd_bench.tiling import run_padded
+from rvsd_bench.tiling import require_tiles, run_padded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,11 +37,7 @@ def restore(
     about that many pixels, which overlap and are blended linearly; the grid is the same for every
     frame. Values are clipped and rounded to uint8 once. The model must lie on `device`.
     """
-    if tile is not None:
-        if model.info.tiling == "internal":
-            raise InputError(f"model {model.info.name!r} cuts its own tiles; leave out --tile")
-        if not 0 <= overlap < tile:
-            raise InputError(f"tiles of {tile} px cannot overlap by {overlap} px")
+    require_tiles(model.info, tile, overlap)
     return RestoredClip(model, clip, tile, overlap, device)
 
 

@@ -17,6 +17,7 @@ from rvsd_bench.files import digest_source, publish_folder, write_json
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.reading import find_clips, read_clip
 from rvsd_bench.restoring import restore
+from rvsd_bench.tiling import require_tiles
 
 CONTAINERS = ("png", "jpg", "ffv1")
 
@@ -83,6 +84,7 @@ def save_restored(
     says what changed, unless `force`. A clip that fails leaves nothing behind and does not stop
     the others: they are finished before PartialError names it. The error of an only clip is raised.
     """
+    require_tiles(model.info, tile, overlap)
     saved: list[Saved] = []
     failures: dict[str, RvsdBenchError] = {}
     way = {
@@ -120,6 +122,7 @@ def _finished(output: Output, record: dict[str, Any]) -> bool:
         found = json.loads(output.record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = {}
+    record = json.loads(json.dumps(record))  # as it would be read: a tuple is a list there
     changed = sorted(key for key in record if found.get(key) != record[key])
     if changed:
         raise InputError(

@@ -18,6 +18,16 @@ WILD = 10.0
 """Values beyond this are no overshoot of [0, 1]: the model answers on another scale."""
 
 
+def require_tiles(info: ModelInfo, tile: int | None, overlap: int) -> None:
+    """Raise InputError for tiles that overlap as far as they reach, or that a model cuts itself."""
+    if tile is None:
+        return
+    if info.tiling == "internal":
+        raise InputError(f"model {info.name!r} cuts its own tiles; leave out --tile")
+    if not 0 <= overlap < tile:
+        raise InputError(f"tiles of {tile} px cannot overlap by {overlap} px")
+
+
 def run_padded(model: VideoRestorer, clip: Tensor, tile: int | None, overlap: int) -> Tensor:
     """Restore a clip [1, T, 3, H, W] of any size, whole or in tiles of about `tile` pixels a side.
 

@@ -1,0 +1,205 @@
+"""The command `restore`: names, containers, resuming, and one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rvsd_bench import read_clip
+from rvsd_bench.baselines import ModelInfo
+from rvsd_bench.cli import main
+from rvsd_bench.errors import PartialError
+from rvsd_bench.images import encode_png, read_image
+from rvsd_bench.saving import plan_outputs, save_restored
+
+COUNT = 5
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Make two folders of frames whose files are called frame_7.png to frame_11.png."""
+    for seed, name in enumerate(("a", "b")):
+        folder = tmp_path / "clips" / name
+        folder.mkdir(parents=True)
+        frames = np.random.default_rng(seed).integers(0, 256, (COUNT, 8, 10, 3), np.uint8)
+        for index, frame in enumerate(frames):
+            (folder / f"frame_{index + 7}.png").write_bytes(encode_png(frame))
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Run the command line in this process; return its exit code."""
+
+    def start(*words: object) -> int:
+        monkeypatch.setattr("sys.argv", ["rvsd-bench", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0)
+
+    yield start
+
+
+def test_frames_come_out_under_the_names_they_came_in(run, clips: Path, tmp_path: Path) -> None:
+    assert run("restore", "identity", clips, "--out", tmp_path / "out", "--device", "cpu") == 0
+    for name in ("a", "b"):
+        found = sorted(path.name for path in (tmp_path / "out" / name).iterdir())
+        assert found == sorted(f"frame_{i}.png" for i in range(7, 12))
+        for file in found:
+            restored = read_image(tmp_path / "out" / name / file)
+            assert np.array_equal(restored, read_image(clips / name / file))
+    assert not list((tmp_path / "out").glob(".tmp*"))
+
+
+def test_the_median_of_a_clip_is_what_numpy_says(run, clips: Path, tmp_path: Path) -> None:
+    assert run("restore", "median", clips / "a", "--out", tmp_path / "out") == 0
+    frames = np.stack(list(read_clip(clips / "a")))
+    middle = read_image(tmp_path / "out" / "a" / "frame_9.png")
+    assert np.array_equal(middle, np.median(frames[1:4], axis=0).astype(np.uint8))
+
+
+def test_jpegs_are_written_on_request(run, clips: Path, tmp_path: Path) -> None:
+    words = ("restore", "identity", clips / "a", "--out", tmp_path / "out", "--container", "jpg")
+    assert run(*words) == 0
+    frames = list((tmp_path / "out" / "a").iterdir())
+    assert {path.suffix for path in frames} == {".jpg"}
+    assert len(frames) == COUNT
+
+
+def test_a_lossless_video_holds_the_same_pixels(run, clips: Path, tmp_path: Path) -> None:
+    words = ("restore", "identity", clips / "a", "--out", tmp_path / "out", "--container", "ffv1")
+    assert run(*words) == 0
+    restored = np.stack(list(read_clip(tmp_path / "out" / "a.mkv")))
+    assert np.array_equal(restored, np.stack(list(read_clip(clips / "a"))))
+    assert run(*words) == 0
+
+
+def test_tiles_change_nothing_for_the_median(run, clips: Path, tmp_path: Path) -> None:
+    for out, words in (("whole", ()), ("tiled", ("--tile", 8, "--overlap", 4))):
+        assert run("restore", "median", clips / "a", "--out", tmp_path / out, *words) == 0
+    whole, tiled = (np.stack(list(read_clip(tmp_path / out / "a"))) for out in ("whole", "tiled"))
+    assert np.array_equal(whole, tiled)
+
+
+def test_finished_clips_are_kept_and_the_rest_is_done(
+    run, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("restore", "median", clips / "a", "--out", out) == 0
+    times = {path: path.stat().st_mtime_ns for path in (out / "a").iterdir()}
+    capsys.readouterr()
+    assert run("restore", "median", clips, "--out", out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(clip["name"], clip["kept"], clip["frames"]) for clip in told] == [
+        ("a", True, COUNT),
+        ("b", False, COUNT),
+    ]
+    assert {path: path.stat().st_mtime_ns for path in (out / "a").iterdir()} == times
+
+
+def test_another_model_or_input_on_resume_is_refused_unless_forced(
+    run, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("restore", "median", clips / "a", "--out", out) == 0
+    assert run("restore", "median?k=5", clips / "a", "--out", out) == 2
+    assert "differs in facts, method" in capsys.readouterr().err
+    (clips / "a" / "frame_8.png").write_bytes(encode_png(np.zeros((8, 10, 3), np.uint8)))
+    assert run("restore", "median", clips / "a", "--out", out) == 2
+    assert "differs in input_sha256; choose another --out" in capsys.readouterr().err
+    assert run("restore", "identity", clips / "a", "--out", out, "--force") == 0
+    assert read_image(out / "a" / "frame_8.png").max() == 0
+
+
+def test_what_restore_did_not_make_is_not_overwritten(
+    run, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "out" / "a" / "precious.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    assert run("restore", "identity", clips / "a", "--out", tmp_path / "out") == 2
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_clip_that_fails_midway_leaves_nothing_and_the_others_are_done(
+    clips: Path, tmp_path: Path
+) -> None:
+    path = clips / "a" / "frame_10.png"
+    path.write_bytes(path.read_bytes()[:-10])
+    out = tmp_path / "out"
+    from rvsd_bench.baselines import load
+
+    with pytest.raises(PartialError, match=r"1 clips are done, 1 failed: a: .*frame_10\.png"):
+        save_restored(load("identity"), plan_outputs(clips, out), method="identity")
+    assert not (out / "a").exists()
+    assert len(list((out / "b").iterdir())) == COUNT
+    assert not list(out.glob(".tmp*"))
+
+
+def test_a_model_that_stops_midway_leaves_no_half_clip(run, clips: Path, tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text(
+        "from rvsd_bench.baselines import FrameModel, ModelInfo\n"
+        "calls = iter([1, 1, 0])\n"
+        "def build():\n"
+        "    return FrameModel(lambda x: x / next(calls), ModelInfo('dies'))\n"
+    )
+    words = ("restore", f"py:{net}", clips / "a", "--out", tmp_path / "out")
+    assert run(*words) == 2
+    assert run(*words, "--trust-code") == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.json"]
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(
+    run, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("restore", "identity", clips, "--out", tmp_path / "out", "--dry-run", "--json") == 0
+    assert [Path(row["output"]).name for row in json.loads(capsys.readouterr().out)] == ["a", "b"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("medain", "{clips}"), 2, "Did you mean 'median'"),
+        (("identity", "{clips}/none"), 2, "does not exist"),
+        (("affine", "{clips}"), 2, "affine?from=DIR"),
+        (("frames:{clips}", "{clips}"), 2, "only `evaluate` can use it"),
+        (("identity", "{clips}", "--device", "gpu"), 2, "no device 'gpu'"),
+        (("identity", "{clips}", "--tile", "16", "--overlap", "16"), 2, "cannot overlap by 16"),
+        (("identity", "{clips}", "--container", "avi"), 2, "'avi' is not one of"),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(
+    run, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words, code, message
+) -> None:
+    filled = [word.format(clips=clips) for word in words]
+    assert run("restore", *filled, "--out", tmp_path / "out") == code
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_clips_of_one_name_are_refused(run, clips: Path, tmp_path: Path, capsys) -> None:
+    (clips / "a.mp4").write_bytes(b"")
+    assert run("restore", "identity", clips, "--out", tmp_path / "out") == 2
+    assert "have one name" in capsys.readouterr().err
+
+
+def test_facts_with_numbers_survive_the_record(clips: Path, tmp_path: Path) -> None:
+    """A record is compared as JSON: tuples and floats must not look changed on resume."""
+
+    class Model:
+        info = ModelInfo("net", facts={"gain": [1.1, 1 / 3], "sizes": (3, 5)})
+
+        def __call__(self, clip):
+            return clip
+
+    outputs = plan_outputs(clips / "a", tmp_path / "out")
+    first, second = (save_restored(Model(), outputs, method="net") for _ in range(2))
+    assert (first[0].kept, second[0].kept) == (False, True)
