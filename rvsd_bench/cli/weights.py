@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rvsd_bench.cli.common import answer, json_option, say
 from rvsd_bench.errors import MissingError
+
+if TYPE_CHECKING:
+    from rvsd_bench.weights import Status
 
 folder_option = click.option(
     "--weights",
@@ -31,26 +34,29 @@ def list_(weights_dir: Path | None, as_json: bool) -> None:
     """List every known file: what needs it, its licence, where it lies or how to get it."""
     from rvsd_bench.weights import statuses
 
-    rows = [
-        {
-            "name": status.key,
-            "file": status.record.file,
-            "bytes": status.record.size,
-            "sha256": status.record.sha256,
-            "needed_by": status.record.needed_by,
-            "licence": status.record.licence,
-            "source": status.record.source,
-            "path": str(status.path) if status.path else None,
-        }
-        for status in statuses(weights_dir)
-    ]
+    found = statuses(weights_dir)
     if as_json:
-        return answer(rows)
-    for row in rows:
-        where = row["path"] or f"absent; rvsd-bench weights fetch {row['name']}"
-        click.echo(f"{row['name']:6} {row['bytes'] / 1e6:5.0f} MB  for {row['needed_by']}")
-        click.echo(f"       {where}\n       licence {row['licence']}")
+        return answer([_row(status) for status in found])
+    for status in found:
+        known = status.record
+        where = status.path or f"absent; {status.how_to_get}"
+        click.echo(f"{status.key:6} {known.size / 1e6:5.0f} MB  for {known.needed_by}")
+        click.echo(f"       {where}\n       licence {known.licence}")
     return None
+
+
+def _row(status: Status) -> dict[str, Any]:
+    known = status.record
+    return {
+        "name": known.key,
+        "file": known.file,
+        "bytes": known.size,
+        "sha256": known.sha256,
+        "needed_by": known.needed_by,
+        "licence": known.licence,
+        "source": known.source,
+        "path": str(status.path) if status.path else None,
+    }
 
 
 @weights.command()

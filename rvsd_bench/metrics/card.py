@@ -60,7 +60,7 @@ class Metric(Protocol):
     def prepare(self, reference: Frame, coverage: NDArray[np.floating] | None = None) -> Any:
         """Return what `score` needs of a clean frame; `coverage` is float [H, W] in [0, 1]."""
 
-    def score(self, frame: Frame, prepared: Any = None) -> float:
+    def score(self, frame: Frame, prepared: Any) -> float:
         """Return the score of a frame; nan where it is undefined (an empty region)."""
 
 

@@ -96,7 +96,7 @@ def _lpips(file: WeightsFile) -> torch.nn.Module:
             self.scaling_layer, self.net = ScalingLayer(), Trunk()
             self.lins = nn.ModuleList(NetLinLayer(c) for c in (64, 192, 384, 256, 256))
 
-    network = Offline()
+    network: torch.nn.Module = Offline()
     lins = {f"lin{i}.weight": f"lins.{i}.model.0.weight" for i in range(5)}
     state = {lins.get(name, name): tensor for name, tensor in read_tensors(file).items()}
     state |= {k: v for k, v in network.state_dict().items() if k.startswith("scaling_layer")}

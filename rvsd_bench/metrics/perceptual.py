@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,11 +125,13 @@ def _pattern() -> tuple[Frame, Frame]:
 
 
 def _unit(features: torch.Tensor) -> torch.Tensor:
-    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
+    length: torch.Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (length + 1e-10)
 
 
-def exact_arithmetic() -> torch.backends.ContextProp:
+def exact_arithmetic() -> AbstractContextManager[None]:
     """Keep TensorFloat-32 and cuDNN's search for other algorithms out of the numbers."""
-    return torch.backends.cudnn.flags(
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
+    return flags
