@@ -49,7 +49,8 @@ class AffineMap:
     def apply(self, frame: Frame) -> Frame:
         """Return the mapped frame; the same bytes as the restorer of `build_affine` gives."""
         levels = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
-        table = to_uint8(levels * np.float32(self.gain) + np.float32(self.offset))
+        gain, offset = (np.array(three, np.float32) for three in (self.gain, self.offset))
+        table = to_uint8(levels * gain + offset)
         return np.stack([table[frame[..., c], c] for c in range(3)], axis=-1)
 
 

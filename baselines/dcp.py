@@ -86,11 +86,12 @@ def dehaze(image: Image, around: Image, parameters: Parameters) -> Image:
     """
     light = atmospheric_light(around, parameters.patch)
     rough = transmission(image, light, omega=parameters.omega, patch=parameters.patch)
-    grey = image.mean(axis=2)
+    grey: Image = image.mean(axis=2)
     fine = guided_filter(grey, rough, radius=parameters.radius, eps=parameters.eps)
-    t = np.clip(fine, np.float32(parameters.t0), 1)[..., None]
+    t: Image = np.clip(fine, np.float32(parameters.t0), np.float32(1))[..., None]
     # Eq. 22 as a correction: where there is no haze, not a bit of the picture changes.
-    return image + (image - light) * (1 / t - 1)
+    restored: Image = image + (image - light) * (np.float32(1) / t - np.float32(1))
+    return restored
 
 
 def dark_channel(image: Image, patch: int) -> Image:
@@ -107,13 +108,14 @@ def atmospheric_light(image: Image, patch: int) -> Image:
     dark = dark_channel(image, patch).ravel()
     count = max(1, dark.size // 1000)
     brightest = np.argpartition(dark, -count)[-count:]
-    return image.reshape(-1, 3)[brightest].mean(axis=0, dtype=np.float64).astype(np.float32)
+    light: NDArray[np.float64] = image.reshape(-1, 3)[brightest].mean(axis=0, dtype=np.float64)
+    return light.astype(np.float32)
 
 
 def transmission(image: Image, light: Image, *, omega: float, patch: int) -> Image:
     """Return the transmission by the prior, blockwise constant as the patches are (eq. 12)."""
-    seen = image / np.maximum(light, np.float32(1 / 255))
-    return 1 - np.float32(omega) * dark_channel(seen, patch)
+    seen: Image = image / np.maximum(light, np.float32(1 / 255))
+    return (1 - omega * dark_channel(seen, patch)).astype(np.float32)
 
 
 def build(

@@ -93,7 +93,8 @@ class FrameModel:
 
     def __call__(self, clip: Tensor) -> Tensor:
         """Restore each frame by itself."""
-        return self.network(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])
+        restored = self.network(clip.flatten(0, 1))
+        return restored.reshape(*clip.shape[:2], *restored.shape[1:])
 
     def to(self, device: str) -> FrameModel:
         """Move the network's parameters to a device."""

@@ -129,8 +129,8 @@ def _plugin(
     about = "registered by a package that cannot be named"
     if package is not None:
         about = f"registered by {package.name} {package.version}"
-        found = package.metadata
-        licence = found.get("License-Expression") or found.get("License") or licence
+        keys = [key for key in ("License-Expression", "License") if key in package.metadata]
+        licence = package.metadata[keys[0]] if keys else licence
     try:
         return Row(name, about, licence), registry.find(kind, name)
     except RvsdBenchError as error:

@@ -65,7 +65,7 @@ def _pad(clip: Tensor, info: ModelInfo) -> Tensor:
         if more:
             edges = (0, more, 0, 0) if axis == -1 else (0, 0, 0, more)
             padded = pad(padded, edges, mode="reflect" if more < size else "replicate")
-    return padded.unflatten(0, clip.shape[:2])
+    return padded.reshape(*clip.shape[:2], *padded.shape[1:])
 
 
 def _up(size: int, multiple: int) -> int:
