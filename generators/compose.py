@@ -91,7 +91,7 @@ _PLANE = _given(_U2, 2)
         _given(_U1, 3), _PLANE, _PLANE, _PLANE, _given(_U2, 1), numba.int64,
         _given(_U2, 1), _given(_U1, 1), _U1[:, :, ::1],
     ),
-    cache=True,
+    cache=True, error_model="numpy",
 )  # fmt: skip
 def _compose(
     clean: Any, T: Any, z: Any, p: Any, A: Any, gain: int, decode: Any, encode: Any, snowy: Any

@@ -31,7 +31,7 @@ SHELLS = 5
 TILE_PX, GRID = 512, 2
 """A tile repeats after so many pixels, and is sampled so many times per pixel."""
 SHEETS, TAPS = 3, 3
-"""Where flakes come nearer: sheets per shell, and moments of the exposure at which they are seen."""
+"""Where flakes come nearer: sheets per shell, and moments of the exposure they are seen at."""
 STEP = 16
 """Steps of the depth table per entry of a shell's share."""
 SLOWEST_APPROACH_M_PER_S = 0.5
@@ -94,7 +94,7 @@ class Dust:
         length: int,
         sheet_m: NDArray[np.float64],
         shift: NDArray[np.float64],
-    ) -> NDArray[np.int64]:
+    ) -> NDArray[np.uint16]:
         """Return where in their tile the pixels along one axis lie, [S, K, taps, length].
 
         Taps follow a sheet through the exposure.
@@ -108,7 +108,7 @@ class Dust:
         start = (axis + 1) * shift[..., None] - drift * (time_s + moment)
         centred = np.arange(length) + 0.5 - length / 2
         place = GRID * (centred * scale[..., None] + start[..., None])
-        return np.floor(place).astype(np.int64) % (GRID * TILE_PX)
+        return (np.floor(place).astype(np.int64) % (GRID * TILE_PX)).astype(np.uint16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def fill_shells(
     sums = np.array(
         [_Shell(law, first, np.clip(z, first, last)).optical_depth.sum() for z in steps]
     )
-    low, high = np.interp([0.02 * sums[-1], 0.98 * sums[-1]], sums, steps)
+    low, high = np.interp([0.005 * sums[-1], 0.98 * sums[-1]], sums, steps)
     edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], far_m])
     shells = [_Shell(law, np.clip(first, a, b), np.clip(last, a, b)) for a, b in pairwise(edges)]
     bounds = np.interp(edges, steps, sums)
@@ -231,9 +231,10 @@ def _poisson(quantile: float, mean: float) -> int:
 
 
 @numba.njit(
-    "void(u2[:,:,::1], f4[:,::1], i8[:,:,:,::1], i8[:,:,:,::1], f4[:,::1], u2[:,::1], f4[::1],"
+    "void(u2[:,:,::1], f4[:,::1], u2[:,:,:,::1], u2[:,:,:,::1], f4[:,::1], u2[:,::1], f4[::1],"
     "f4[::1], f4[:,::1], f4[:,::1])",
     cache=True,
+    error_model="numpy",
 )
 def _draw(
     tiles: Any, share: Any, columns: Any, rows: Any, weight: Any, depth: Any, light: Any,
@@ -244,12 +245,12 @@ def _draw(
         for s in range(shells - 1, -1, -1):  # far ones first
             buffer[:] = 0.0
             for k in range(sheets):
+                part = weight[s, k] * np.float32(1 / 65535)
                 for tap in range(taps):
                     row = rows[s, k, tap, y]
                     for x in range(depth.shape[1]):
-                        buffer[x] += weight[s, k] * tiles[s, row, columns[s, k, tap, x]]
+                        buffer[x] += part * np.float32(tiles[s, row, columns[s, k, tap, x]])
             for x in range(depth.shape[1]):
-                alpha = share[s, depth[y, x] // STEP] * buffer[x] * np.float32(1 / 65535)
-                alpha = min(alpha, np.float32(1.0))
+                alpha = min(share[s, depth[y, x] // STEP] * buffer[x], np.float32(1.0))
                 C[y, x] = C[y, x] * (np.float32(1.0) - alpha)
                 P[y, x] = P[y, x] * (np.float32(1.0) - alpha) + alpha * light[s]

@@ -90,7 +90,7 @@ def _farthest_stir_m(flight: Flight) -> float:
     return float(np.linalg.norm(flight.waves[:, 3:6], axis=1) @ lever)
 
 
-@numba.njit("f8(f8)", inline="always", cache=True)
+@numba.njit("f8(f8)", inline="always", cache=True, error_model="numpy")
 def _sine(turns: float) -> float:
     """Return sin(2 pi turns) to 1e-3, by additions and products only: the same on any machine."""
     x = turns - math.floor(turns + 0.5)
@@ -98,12 +98,12 @@ def _sine(turns: float) -> float:
     return y * (0.775 + 0.225 * abs(y))
 
 
-@numba.njit("f8(f8, f8, f8)", inline="always", cache=True)
+@numba.njit("f8(f8, f8, f8)", inline="always", cache=True, error_model="numpy")
 def _wrap(x: float, low: float, period: float) -> float:
     return x - period * math.floor((x - low) / period)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _stir(x: float, y: float, z: float, fall: float, time: float, waves: Any, wind: Any) -> Any:
     """Return displacement (3) and velocity (3) by the eddies of a flake that began at x, y, z.
 
@@ -125,7 +125,7 @@ def _stir(x: float, y: float, z: float, fall: float, time: float, waves: Any, wi
     return sx, sy, sz, vx, vy, vz
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _surely_unseen(
     x: float, y: float, z: float, box_x: float, box_y: float, box_z: float, reach: float,
     slack: float, pad: float, lens: Any,
@@ -141,7 +141,7 @@ def _surely_unseen(
     return z - slack > reach or beside_x or beside_y
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _project(
     x: float, y: float, z: float, vx: float, vy: float, vz: float, diameter: float, when: Any,
     lens: Any, blur: float, rows: Any, count: int,
@@ -171,6 +171,7 @@ def _project(
 @numba.njit(
     "i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8, f8[::1], f8[::1], f8,f8[:,::1])",
     cache=True,
+    error_model="numpy",
 )
 def _fly(
     origin: Any, box: Any, traits: Any, waves: Any, carried: Any, eddy: float, when: Any,

@@ -24,7 +24,8 @@ from rvsd_bench.generators.size_law import (
 )
 from rvsd_bench.seeds import stream
 
-SMALLEST_AREA_PX2, LARGEST_AREA_PX2 = 0.25, 4.0
+PX_PER_AREA, LARGEST_AREA_PX2 = 3200, 4.0
+"""Flakes are drawn singly from an area of width/3200 px2 on, or less many from up to 4 px2 on."""
 SLOWEST_M_PER_S = 0.2
 MARGIN = 1.1
 """A box is wider than the view at its far end by this factor: blurred flakes enter gradually."""
@@ -98,10 +99,11 @@ def smallest_area_px2(law: SizeLaw, scene: Scene, view: View) -> float:
     The count falls with the area to the power -3/2. Raises InputError if even flakes above 4 px2
     are too many.
     """
-    low, high = math.log(SMALLEST_AREA_PX2), math.log(LARGEST_AREA_PX2)
+    least = view.size[1] / PX_PER_AREA
+    low, high = math.log(least), math.log(LARGEST_AREA_PX2)
     most = scene.tiers.max_sim
-    if expected_count(law, scene, view, math.exp(low)).sum() <= most:
-        return SMALLEST_AREA_PX2
+    if expected_count(law, scene, view, least).sum() <= most:
+        return least
     needed = expected_count(law, scene, view, math.exp(high)).sum()
     if needed > most:
         raise InputError(

@@ -67,7 +67,7 @@ class Camera:
     focus_m: float = bounded(1000.0, 0.1, 1000)
     """Distance in focus; 1000 stands for infinity."""
     shutter_s: float = bounded(1 / 120, 1e-5, 1)
-    psf_sigma_px: float = bounded(0.5, 0, 3)
+    psf_sigma_px: float = bounded(0.6, 0, 3)
     """Blur by lens, demosaicing and codec."""
     near_m: float = bounded(0.3, 0.05, 5)
     """Nearer flakes are not drawn: the hood, or the windscreen, keeps them away."""

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from rvsd_bench.generators.flight import BLUR, DEPTH, DU, DV, GAIN, RADIUS, TURN, U, V
 
 PIXEL_VARIANCE = 1 / 12
-SCRATCH = 4096
-"""Coverage is made to sum to the flake's area exactly within boxes of at most so many pixels."""
-OUTLINE_FROM_PX = 1.8
-"""Smaller flakes are round: their outline is lost in the pixels."""
+OUTLINE_FROM_PX, OUTLINE_FULL_PX = 1.8, 6.0
+"""Flakes of smaller radius are round, for their outline is lost in the pixels; it comes by and by."""
 
 
 def splat(
@@ -42,9 +40,8 @@ def splat(
     a moving disc: its sum over the picture is the flake's area in pixels, whatever its blur or
     motion.
     """
-    scratch = np.empty(SCRATCH)
     scale = 65535.0 / far_m
-    _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, scratch, C, P)
+    _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, C, P)
 
 
 X, Y, COS, SIN, PATH, DISC2, DOME2, DISC, DOME, EDGE, AREA = range(11)
@@ -52,8 +49,8 @@ X, Y, COS, SIN, PATH, DISC2, DOME2, DISC, DOME, EDGE, AREA = range(11)
 and dome, reach from the path, area."""
 
 
-@numba.njit(cache=True)
-def _trace(rows: Any, i: int, psf2: float, shape: Any) -> None:
+@numba.njit(cache=True, error_model="numpy")
+def _trace(rows: Any, i: int, psf2: float, opacity: float, shape: Any) -> None:
     """Write the geometry of flake `i`."""
     du, dv, radius = rows[i, DU], rows[i, DV], rows[i, RADIUS]
     run = math.sqrt(du * du + dv * dv)
@@ -63,8 +60,10 @@ def _trace(rows: Any, i: int, psf2: float, shape: Any) -> None:
     shape[X], shape[Y] = rows[i, U] + shift * shape[COS], rows[i, V] + shift * shape[SIN]
     flake, circle = 0.25 * radius**2, 0.0625 * rows[i, BLUR] ** 2
     variance = flake + circle + psf2 + PIXEL_VARIANCE
-    # A flake thins out towards its rim: half of it is a disc. Its circle of confusion is one.
-    sharp = (0.5 * flake + circle) / variance
+    # A flake thins out towards its rim as far as its middle need not hide more than everything.
+    # Its circle of confusion is a disc.
+    flat = min(max(4.0 - 3.0 / opacity, 0.0), 1.0)
+    sharp = (flat * flake + circle) / variance
     sharp = sharp if sharp > 0.05 else 0.0
     shape[PATH], shape[DISC2], shape[DOME2] = path, 4.0 * variance, 6.0 * variance
     shape[AREA], shape[EDGE] = math.pi * radius**2, math.sqrt(6.0 * variance)
@@ -73,96 +72,109 @@ def _trace(rows: Any, i: int, psf2: float, shape: Any) -> None:
     shape[DOME] = weight * (1.0 - sharp) * 2.0 / shape[DOME2] ** 2
 
 
-@numba.njit(cache=True)
-def _coverage(x: int, y: int, shape: Any) -> float:
+@numba.njit(cache=True, error_model="numpy")
+def _coverage(
+    along: float, aside2: float, path: float, disc2: float, dome2: float, disc: float, dome: float
+) -> float:
     """Return the share of the exposure for which a flake covers a pixel centre.
 
     A disc of radius R over a path that passes the point at a distance d covers it while its centre
     is within h = sqrt(R² - d²) of the nearest place; the dome 2 (1 - (distance/R)²) likewise.
     """
-    dx, dy = x + 0.5 - shape[X], y + 0.5 - shape[Y]
-    along, aside = dx * shape[COS] + dy * shape[SIN], dy * shape[COS] - dx * shape[SIN]
-    half2 = shape[DOME2] - aside * aside
+    half2 = dome2 - aside2
     if half2 <= 0.0:
         return 0.0
     half = math.sqrt(half2)
-    first, last = max(along - half, 0.0), min(along + half, shape[PATH])
+    first, last = max(along - half, 0.0), min(along + half, path)
     if last <= first:
         return 0.0
     near, far = along - first, along - last
     lost = (near * near * near - far * far * far) * (1.0 / 3.0)
-    share = shape[DOME] * (half2 * (last - first) - lost)
-    half2 = shape[DISC2] - aside * aside
-    if shape[DISC] > 0.0 and half2 > 0.0:
+    share = dome * (half2 * (last - first) - lost)
+    half2 = disc2 - aside2
+    if disc > 0.0 and half2 > 0.0:
         half = math.sqrt(half2)
-        inside = min(along + half, shape[PATH]) - max(along - half, 0.0)
-        share += shape[DISC] * max(0.0, inside)
+        share += disc * max(0.0, min(along + half, path) - max(along - half, 0.0))
     return share
 
 
-@numba.njit(cache=True)
-def _outline(x: int, y: int, shape: Any, outlines: Any, index: int) -> float:
+@numba.njit(cache=True, error_model="numpy")
+def _outline(along: float, aside: float, radius: float, scale: float, outline: Any) -> float:
     """Return what the flake's outline, laid over its middle, multiplies its coverage by."""
-    dx, dy = x + 0.5 - shape[X], y + 0.5 - shape[Y]
-    along = dx * shape[COS] + dy * shape[SIN] - 0.5 * shape[PATH]
-    aside = dy * shape[COS] - dx * shape[SIN]
-    side, scale = outlines.shape[1] - 1, 0.5 / math.sqrt(shape[DISC2])
-    column = int(min(max(along * scale + 0.5, 0.0), 1.0) * side + 0.5)
-    row = int(min(max(aside * scale + 0.5, 0.0), 1.0) * side + 0.5)
-    return float(outlines[index, row, column])
+    side = outline.shape[0] - 1
+    column = min(max(along * scale + 0.5, 0.0), 0.999) * side
+    row = min(max(aside * scale + 0.5, 0.0), 0.999) * side
+    j, i = int(column), int(row)
+    right, down = column - j, row - i
+    upper = (1.0 - right) * outline[i, j] + right * outline[i, j + 1]
+    lower = (1.0 - right) * outline[i + 1, j] + right * outline[i + 1, j + 1]
+    shown = min(1.0, (radius - OUTLINE_FROM_PX) / (OUTLINE_FULL_PX - OUTLINE_FROM_PX))
+    return 1.0 + shown * ((1.0 - down) * upper + down * lower - 1.0)
 
 
-@numba.njit(cache=True)
-def _draw(
-    shape: Any, outlines: Any, index: int, step: int, light: float, opacity: float, depth: Any,
-    scratch: Any, C: Any, P: Any,
-) -> None:  # fmt: skip
-    edge, run, fall = shape[EDGE], shape[PATH] * shape[COS], shape[PATH] * shape[SIN]
-    left = math.floor(shape[X] + min(run, 0.0) - edge)
-    right = math.ceil(shape[X] + max(run, 0.0) + edge)
-    top = math.floor(shape[Y] + min(fall, 0.0) - edge)
-    bottom = math.ceil(shape[Y] + max(fall, 0.0) + edge)
-    columns = right - left
-    exact = columns * (bottom - top) <= scratch.shape[0]
-    norm = opacity
-    if exact:
-        total, k = 1e-12, 0
-        for y in range(top, bottom):
-            for x in range(left, right):
-                share = _coverage(x, y, shape)
-                if index >= 0 and share > 0.0:
-                    share *= _outline(x, y, shape, outlines, index)
-                scratch[k] = share
-                total += share
-                k += 1
-        norm = opacity * shape[AREA] / total
-    for y in range(max(top, 0), min(bottom, C.shape[0])):
-        for x in range(max(left, 0), min(right, C.shape[1])):
-            if depth[y, x] < step:
-                continue
-            share = scratch[(y - top) * columns + x - left] if exact else _coverage(x, y, shape)
-            alpha = min(1.0, norm * share)
-            C[y, x] = C[y, x] * (1.0 - alpha)
-            P[y, x] = P[y, x] * (1.0 - alpha) + alpha * light
+@numba.njit(cache=True, error_model="numpy")
+def _cover(shape: Any, box: Any, outline: Any, shaped: bool, patch: Any) -> float:
+    """Write the coverage of a box of pixels into `patch`, row by row; return its sum."""
+    cos, sin, path = shape[COS], shape[SIN], shape[PATH]
+    disc2, dome2, disc, dome = shape[DISC2], shape[DOME2], shape[DISC], shape[DOME]
+    radius, scale = math.sqrt(shape[AREA] / math.pi), 0.5 / math.sqrt(disc2)
+    total, k = 0.0, 0
+    for y in range(box[1], box[3]):
+        dy = y + 0.5 - shape[Y]
+        for x in range(box[0], box[2]):
+            dx = x + 0.5 - shape[X]
+            along, aside = dx * cos + dy * sin, dy * cos - dx * sin
+            share = _coverage(along, aside * aside, path, disc2, dome2, disc, dome)
+            if shaped and share > 0.0:
+                share *= _outline(along - 0.5 * path, aside, radius, scale, outline)
+            patch[k] = share
+            total += share
+            k += 1
+    return total
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _mix(
+    patch: Any, box: Any, norm: float, step: int, light: float, depth: Any, C: Any, P: Any
+) -> None:
+    """Mix a patch of coverage into the planes, where the scene is not nearer than the flake."""
+    columns = box[2] - box[0]
+    for y in range(max(box[1], 0), min(box[3], C.shape[0])):
+        for x in range(max(box[0], 0), min(box[2], C.shape[1])):
+            share = patch[(y - box[1]) * columns + x - box[0]]
+            if share > 0.0 and depth[y, x] >= step:
+                alpha = min(1.0, norm * share)
+                C[y, x] = C[y, x] * (1.0 - alpha)
+                P[y, x] = P[y, x] * (1.0 - alpha) + alpha * light
 
 
 @numba.njit(
-    "void(f8[:,::1], u2[:,::1], u2[::1], f4[:,:,::1], f8, f8, f8, f8[::1], f4[:,::1], f4[:,::1])",
-    cache=True,
-)
+    "void(f8[:,::1], u2[:,::1], u2[::1], f4[:,:,::1], f8, f8, f8, f4[:,::1], f4[:,::1])",
+    cache=True, error_model="numpy",
+)  # fmt: skip
 def _splat(
     rows: Any, depth: Any, transmission: Any, outlines: Any, scale: float, psf2: float,
-    opacity: float, scratch: Any, C: Any, P: Any,
+    opacity: float, C: Any, P: Any,
 ) -> None:  # fmt: skip
-    shape = np.empty(11)
+    shape, box = np.empty(11), np.empty(4, np.int64)
+    patch = np.empty(4096)
     for i in range(rows.shape[0]):
-        _trace(rows, i, psf2, shape)
-        step = int(min(rows[i, DEPTH] * scale, 65535.0))
-        light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[step] / 65535.0
-        near = (
+        _trace(rows, i, psf2, opacity, shape)
+        run, fall, edge = shape[PATH] * shape[COS], shape[PATH] * shape[SIN], shape[EDGE]
+        box[0] = math.floor(shape[X] + min(run, 0.0) - edge)
+        box[1] = math.floor(shape[Y] + min(fall, 0.0) - edge)
+        box[2] = math.ceil(shape[X] + max(run, 0.0) + edge)
+        box[3] = math.ceil(shape[Y] + max(fall, 0.0) + edge)
+        size = (box[2] - box[0]) * (box[3] - box[1])
+        if size > patch.shape[0]:
+            patch = np.empty(2 * size)
+        shaped = (
             rows[i, RADIUS] > OUTLINE_FROM_PX
             and rows[i, BLUR] < 2.0 * rows[i, RADIUS]
             and shape[PATH] < 3.0 * rows[i, RADIUS]
         )
-        index = int(rows[i, TURN] * outlines.shape[0]) if near else -1
-        _draw(shape, outlines, index, step, light, opacity, depth, scratch, C, P)
+        total = _cover(shape, box, outlines[int(rows[i, TURN] * len(outlines))], shaped, patch)
+        norm = opacity * shape[AREA] / max(total, 1e-12)
+        step = int(min(rows[i, DEPTH] * scale, 65535.0))
+        light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[step] / 65535.0
+        _mix(patch, box, norm, step, light, depth, C, P)
