@@ -114,7 +114,7 @@ def atmospheric_light(image: Image, patch: int) -> Image:
 
 def transmission(image: Image, light: Image, *, omega: float, patch: int) -> Image:
     """Return the transmission by the prior, blockwise constant as the patches are (eq. 12)."""
-    seen: Image = image / np.maximum(light, np.float32(1 / 255))
+    seen = image / light.clip(min=1 / 255)
     return (1 - omega * dark_channel(seen, patch)).astype(np.float32)
 
 
