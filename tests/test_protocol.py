@@ -1,0 +1,78 @@
+"""Protocols: what they say, their hash, and how two differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from rvsd_bench import protocol
+from rvsd_bench.cli.protocol import protocol as command
+from rvsd_bench.errors import InputError
+from rvsd_bench.metrics import CARDS
+from rvsd_bench.protocol import Protocol
+from rvsd_bench.recipe import structure
+
+
+@pytest.mark.parametrize("name", protocol.names())
+def test_every_shipped_protocol_loads_and_names_known_metrics(name: str) -> None:
+    found = protocol.load(name)
+    assert found.id == name
+    assert {*found.metrics, *found.regions} <= set(CARDS)
+
+
+def test_the_contract_names_these_protocols() -> None:
+    assert {"rvsd-2023", "semivdn-2024", "realsnow85-2024"} <= set(protocol.names())
+    assert protocol.load(protocol.default_for(paired=True)).average == "macro"
+    assert list(protocol.load("rvsd-2023").metrics) == ["psnr", "ssim", "lpips"]
+    assert list(protocol.load(protocol.default_for(paired=False)).metrics) == ["nima", "musiq"]
+
+
+def test_the_hash_is_that_of_the_file_as_canonical_json() -> None:
+    fields = tomllib.loads(protocol.source("rvsd-2023"))
+    del fields["about"]
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    assert protocol.load("rvsd-2023").hash == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_the_hash_follows_the_numbers_and_not_the_prose() -> None:
+    found = protocol.load("rvsd-2023")
+    assert replace(found, about="said otherwise").hash == found.hash
+    changed = {**found.metrics, "psnr": {"color": "y", "eps": 1e-8}}
+    assert replace(found, metrics=changed).hash != found.hash
+    assert replace(found, bootstrap_draws=9999).hash != found.hash
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("crop_border", 4), ("resize", "bilinear"), ("colour", "y")]
+)
+def test_a_protocol_that_asks_for_what_is_not_done_is_refused(key: str, value: object) -> None:
+    fields = tomllib.loads(protocol.source("rvsd-2023")) | {key: value}
+    with pytest.raises(InputError, match=f"mine: .*{key}"):
+        structure(Protocol, fields, "mine")
+
+
+def test_an_unknown_protocol_is_answered_with_near_names() -> None:
+    with pytest.raises(InputError, match="Did you mean 'rvsd-2023'"):
+        protocol.load("rvsd2023")
+
+
+def test_semivdn_differs_from_rvsd_in_the_average_alone() -> None:
+    found = protocol.diff(protocol.load("rvsd-2023"), protocol.load("semivdn-2024"))
+    assert {d.path for d in found} == {"id", "status", "about", "average"}
+
+
+def test_the_command_prints_hash_text_and_differences() -> None:
+    run = CliRunner()
+    shown = run.invoke(command, ["show", "rvsd-2023"])
+    assert protocol.load("rvsd-2023").hash in shown.output
+    without_comments = tomllib.loads(shown.output)
+    assert without_comments["metrics"]["psnr"]["color"] == "rgb"
+    found = run.invoke(command, ["diff", "rvsd-2023", "vimp-2024", "--json"])
+    paths = {item["path"]: (item["first"], item["second"]) for item in json.loads(found.output)}
+    assert paths["metrics.lpips.channels"] == ("rgb", "bgr")
+    assert paths["regions.psnr_snow.threshold"] == (0.01, None)
