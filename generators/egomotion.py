@@ -16,7 +16,7 @@ MOST_PAIRS = 12
 WIDEST_PX = 960
 STILL_PX = 0.3
 MOST_SAMPLES = 20_000
-SPEEDS_M_PER_S = np.arange(-15.0, 60.5, 0.5)
+SPEEDS_M_PER_S = np.arange(-15.0, 60.5, 0.75)
 LEAST_CONFIDENCE = 0.2
 
 
@@ -192,23 +192,32 @@ def _road_speed(
     road = (offset_y > max(0.05 * height, focal_height / 40)) & (
         offset_y + focus[1] < 0.88 * height
     )
-    road &= np.abs(offset_x) < 1.5 * offset_y
+    road &= np.abs(offset_x) < 1.4 * offset_y
     chosen = np.flatnonzero(road)
     if len(chosen) < 100:
         return 0.0, 0.0
     chosen = chosen[:: 1 + len(chosen) // MOST_SAMPLES]
     offset = np.stack([offset_x.ravel()[chosen], offset_y.ravel()[chosen]], axis=1)
     inverse_z = offset[:, 1] / focal_height
-    scores = np.zeros(len(SPEEDS_M_PER_S))
-    for pair, turn in zip(pairs, turns, strict=True):
-        first = _radial_slope(pair.first, offset_x, offset_y).ravel()[chosen]
-        second = _radial_slope(pair.second, offset_x, offset_y)
-        for i, speed in enumerate(SPEEDS_M_PER_S):
+    slopes = [
+        (
+            _radial_slope(pair.first, offset_x, offset_y).ravel()[chosen],
+            _radial_slope(pair.second, offset_x, offset_y),
+        )
+        for pair in pairs
+    ]
+
+    def match(speed: float) -> float:
+        total = 0.0
+        for pair, turn, (first, second) in zip(pairs, turns, slopes, strict=True):
             growth = 1 / np.maximum(1 - speed * pair.step_s * inverse_z, 0.05)
             place = focus + turn - 0.5 + offset * growth[:, None]
-            scores[i] += _correlation(first, _sample(second, place)) / len(pairs)
-    best = int(scores.argmax())
-    return float(SPEEDS_M_PER_S[best]), float(scores[best])
+            total += _correlation(first, _sample(second, place))
+        return total / len(pairs)
+
+    coarse = max(SPEEDS_M_PER_S, key=match)
+    fine = max(np.round(coarse + np.arange(-0.5, 0.55, 0.1), 1), key=match)
+    return float(fine), float(match(fine))
 
 
 def _radial_slope(
