@@ -53,21 +53,19 @@ def choose(
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Return the metrics to compute, and the skipped ones with the reason.
 
-    `wanted` names a part of the protocol's metrics; None means all. Weights or packages that are
-    absent raise MissingError, unless they are to be skipped. psnr_snow and psnr_clear come along
-    with psnr.
+    `wanted` names a part of the protocol's metrics; None means all, with those of regions. Weights
+    or packages that are absent raise MissingError, unless they are to be skipped.
     """
-    names = list(protocol.metrics) if wanted is None else list(dict.fromkeys(wanted))
+    params = dict(protocol.metrics) | dict(protocol.regions)
+    names = list(params) if wanted is None else list(dict.fromkeys(wanted))
     for name in names:
         if name not in CARDS:
             raise unknown("metric", name, CARDS)
-        if name not in protocol.metrics:
+        if name not in params:
             raise InputError(
                 f"protocol {protocol.id!r} does not define metric {name!r}, "
-                f"only {', '.join(protocol.metrics)}; choose another by --protocol"
+                f"only {', '.join(params)}; choose another by --protocol"
             )
-    params = dict(protocol.metrics) | (dict(protocol.regions) if "psnr" in names else {})
-    names += [name for name in params if name in protocol.regions]
     chosen, skipped = [], {}
     for name in names:
         try:

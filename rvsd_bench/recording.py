@@ -198,7 +198,7 @@ def _command(plan: Plan) -> str:
     words = [
         *("rvsd-bench", "evaluate", *(method.label for method in plan.methods)),
         *("--data", plan.dataset.name, "--split", plan.split, "--protocol", plan.protocol.id),
-        *("--metrics", ",".join(m.name for m in plan.measures if not m.card.coverage)),
+        *("--metrics", ",".join(plan.metrics)),
         *(("--limit", str(plan.limit)) if plan.limit is not None else ()),
     ]
     return shlex.join(words)
