@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import DepthFiles, open_depth_files
-from rvsd_bench.generators.guided import guided_filter
+from rvsd_bench.guided import guided_filter
 
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
