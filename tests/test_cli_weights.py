@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +81,18 @@ def test_add_then_path_and_check_find_it(home: Path, right_file: Path) -> None:
     checked = run("check", "--json")
     assert checked.exit_code == 0
     assert json.loads(checked.stdout)["lpips"]["sha256"] == added["sha256"]
+
+
+def test_check_reads_the_file_even_if_its_size_and_time_are_as_they_were(
+    home: Path, right_file: Path
+) -> None:
+    run("add", str(right_file))
+    target = home / "mine" / "lpips_alex_v0.1.safetensors"
+    stat = target.stat()
+    assert run("path", "lpips").exit_code == 0
     target.write_bytes(target.read_bytes()[:-1] + b"!")
+    os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert run("path", "lpips").exit_code == 0  # the digest is recalled
     assert exit_code(run("check", "lpips")) == 3
 
 
