@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rvsd_bench import alignment, leakage
+from rvsd_bench import alignment, findings, leakage
 from rvsd_bench.checking import Report, check
 from rvsd_bench.clip import Frame
 from rvsd_bench.images import encode_jpeg, encode_png
@@ -193,10 +193,27 @@ def test_one_source_in_two_splits_is_a_leak_whatever_the_pictures(tmp_path: Path
     assert message.startswith("test/00000 and train/00000 were made from the same footage")
 
 
-def test_the_same_scene_twice_in_one_split_is_no_leak(tmp_path: Path) -> None:
-    put(tmp_path, "test/00000", drive(1))
-    put(tmp_path, "test/00001", drive(1))
-    assert check(tmp_path).problems == []
+def test_the_same_scene_twice_in_one_split_is_no_leak() -> None:
+    print_ = leakage.look("0000", scene(1))
+    assert print_ is not None
+    clips = [leakage.Content("test", name, "one source", {b"x": "0"}, (print_,)) for name in "ab"]
+    assert leakage.find_leaks(clips) == []
+
+
+def test_the_same_light_over_another_street_is_no_leak() -> None:
+    """Coarse agreement makes equal hashes; fine structure decides."""
+    random = stream("streets")
+    light = cv2.resize((random.random((6, 6, 3)) * 255).astype(np.uint8), (320, 320))
+    streets = [
+        np.clip(light + 90.0 * (random.random((320, 320, 1)) > 0.5) - 45, 0, 255).astype(np.uint8)
+        for _ in range(2)
+    ]
+    blocks = [cv2.resize(s[:32, :32], (320, 320), interpolation=cv2.INTER_NEAREST) for s in streets]
+    looks = [leakage.look("0", cv2.addWeighted(light, 0.8, b, 0.2, 0)) for b in blocks]
+    one, other = (look for look in looks if look is not None)
+    assert (one.hash ^ other.hash).bit_count() <= 10
+    clips = [leakage.Content(s, "a", None, {}, (p,)) for s, p in (("train", one), ("test", other))]
+    assert leakage.find_leaks(clips) == []
 
 
 def test_different_scenes_are_far_below_what_counts_as_alike() -> None:
@@ -326,6 +343,18 @@ def test_real_footage_raises_no_alarm_and_its_first_frames_are_put_in_order(
     shutil.rmtree(tmp_path / "test")
     put(tmp_path, "test/00000", [clean[2], clean[1], clean[3], clean[0], *clean[4:]], snowy)
     assert "RVSD's known permutation" in found(check(tmp_path), "order")[0]
+
+
+def test_a_frame_without_structure_has_no_fingerprint() -> None:
+    grey = np.full((*SIZE, 3), 90, np.uint8)
+    grey[::2] += 1
+    assert alignment.fingerprint(grey) is None
+
+
+def test_the_names_of_the_two_sides_are_not_mixed_up() -> None:
+    snowy, clean = [f"in_{k}" for k in range(9)], [f"gt_{k}" for k in range(9)]
+    [told] = findings.order("test/v", {5: 6, 6: 5}, snowy, clean)
+    assert "snowy in_5 shows gt_6, in_6 shows gt_5" in told.message
 
 
 def test_the_evidence_is_calibrated_in_standard_deviations() -> None:

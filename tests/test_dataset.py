@@ -87,6 +87,12 @@ def test_numbers_decide_only_where_stems_do_not() -> None:
     assert [other.name for _, other in by_number.pairs] == ["v_gt_9.png", "v_gt_10.png"]
 
 
+def test_stems_win_where_they_leave_fewer_alone() -> None:
+    found = pair(paths("a_1.png", "b_1.png", "c_2.png"), paths("A_1.JPG", "b_1.jpg"))
+    assert [other.name for _, other in found.pairs] == ["A_1.JPG", "b_1.jpg"]
+    assert [path.name for path in found.snowy_alone] == ["c_2.png"]
+
+
 def test_equal_numbers_of_one_side_match_nothing() -> None:
     found = pair(paths("a_1.png", "b_1.png"), paths("gt_1.png"))
     assert (found.pairs, found.alone) == ((), 3)
