@@ -119,6 +119,12 @@ def smallest_area_px2(law: SizeLaw, scene: Scene, view: View) -> float:
     return math.exp(high)
 
 
+def gains(scene: Scene, brightest: float) -> tuple[float, float]:
+    """Return between which radiances over the air's the flakes lie, none above `brightest`."""
+    gain, spread = scene.light.flake_gain, scene.light.flake_gain_spread
+    return (1 - spread) * min(gain, brightest), min((1 + spread) * gain, brightest)
+
+
 def populate(
     law: SizeLaw,
     scene: Scene,
@@ -159,11 +165,11 @@ def _flakes(
 ) -> Population:
     from scipy.special import ndtri
 
-    snow, light = scene.snow, scene.light
+    snow = scene.snow
     diameter_mm = flake_diameter_mm(melted_mm, snow)
     speed = fall_speed(diameter_mm, snow)
     spread = snow.fall_speed_spread_m_per_s * ndtri(np.clip(numbers[:, 4], 1e-4, 1 - 1e-4))
-    gain = light.flake_gain * (1 + light.flake_gain_spread * (2 * numbers[:, 8] - 1))
+    darkest, brightest = gains(scene, brightest)
     columns: dict[int, NDArray[np.float64]] = {
         DIAMETER: diameter_mm / 1000,
         REACH: view.reach_m(diameter_mm / 1000, area_px2),
@@ -171,7 +177,7 @@ def _flakes(
         SWING: snow.flutter_m * (0.5 + numbers[:, 5]),
         SWING_HZ: snow.flutter_hz * (0.5 + numbers[:, 6]),
         PHASE: numbers[:, 7],
-        GAIN: np.minimum(gain, brightest),
+        GAIN: darkest + (brightest - darkest) * numbers[:, 8],
     }
     traits = np.stack([columns[i] for i in range(len(columns))], axis=1)
     return Population(numbers[:, :3] * box_m, box_m, traits)

@@ -24,7 +24,8 @@ class Snow:
     normalise_flux: bool = True
     """Scale the numbers so that the flakes, at their fall speeds, carry exactly the rate."""
     melted_min_mm: float = bounded(0.15, 0.05, 2)
-    melted_max_mm: float = bounded(8.0, 1, 20)
+    melted_max_mm: float = bounded(5.0, 1, 20)
+    """5 mm of water make a flake of 23 mm, about the largest that is seen."""
     temperature_c: float = bounded(-4.0, -25, 2)
     """Above -1 flakes are wet, twice as dense; below -10 a third less dense."""
     extinction_scale: float = bounded(1.0, 0.25, 4)

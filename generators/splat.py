@@ -18,7 +18,7 @@ from rvsd_bench.generators.flight import BLUR, DEPTH, DU, DV, GAIN, RADIUS, TURN
 
 PIXEL_VARIANCE = 1 / 12
 OUTLINE_FROM_PX, OUTLINE_FULL_PX = 1.8, 6.0
-"""Flakes of smaller radius are round, for their outline is lost in the pixels; it comes by and by."""
+"""Flakes of smaller radius are round: pixels hide their outline, which comes by and by."""
 
 
 def splat(

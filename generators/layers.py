@@ -1,0 +1,135 @@
+"""Read one frame of a generated dataset with all its layers, in the terms of the equation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Frame
+from rvsd_bench.colour import encode_srgb
+from rvsd_bench.errors import InputError, unknown
+from rvsd_bench.generators.compose import tables
+
+LEAST_T = 0.05
+"""Networks are given no smaller transmission: dividing by it would amplify noise 20 times."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A frame taken apart: I = J·T + A·(1−T) + S.
+
+    All but `stored` are float64. `J`, `S`, `I` are [H, W, 3], `T` and `z` [H, W, 1], `A` [3]: they
+    broadcast. `S` is negative where flakes are darker than what they hide.
+    """
+
+    J: NDArray[np.float64]
+    T: NDArray[np.float64]
+    A: NDArray[np.float64]
+    z: NDArray[np.float64]
+    S: NDArray[np.float64]
+    I: NDArray[np.float64]
+    stored: Frame
+    """The snowy frame as the dataset holds it, uint8 [H, W, 3]."""
+
+
+def read_layers(
+    root: Path | str,
+    split: str,
+    video: int | str,
+    frame: int | str,
+    target: str | None = None,
+) -> Layers:
+    """Read a frame of a dataset that was generated with layers.
+
+    Without `target` the layers are in the composing domain, linear light unless meta says `srgb`;
+    `I` shown as 8-bit sRGB differs from `stored` by at most 0.6 of a level (of a JPEG, by what JPEG
+    lost). With `target="network"` they are display-referred, as networks are supervised: `T` fits
+    the hazy frame by least squares over RGB, within [0.05, 1], and `S` takes the rest, so that the
+    sum is exact.
+
+    From `meta/<video>.json` it takes `compose.domain`, `compose.gain` and
+    `atmospheric_light.value16`. Raises InputError, naming the file, for what is absent or damaged.
+    """
+    if target not in (None, "network"):
+        raise unknown("target", str(target), ["network"])
+    home = Path(root) / split
+    name = f"{video:05d}" if isinstance(video, int) else video
+    number = f"{frame:04d}" if isinstance(frame, int) else frame
+    domain, gain, A = _meta(home / "meta" / f"{name}.json")
+    clean, stored = (_picture(home / side / name, number) for side in ("clean", "snow"))
+    T, z, p = (_plane(home / "layers" / name, plane, number, clean.shape) for plane in _PLANES)
+    J = tables(domain)[0][clean] / 65535
+    hazy = J * T + A * (1 - T)
+    if target == "network":
+        return _for_networks(clean, stored, T, z, A, hazy, domain)
+    S = A * (gain * p) - z * hazy
+    return Layers(J, T, A, z, S, hazy + S, stored)
+
+
+_PLANES = ("transmission", "coverage", "radiance")
+
+
+def _for_networks(
+    clean: Frame,
+    stored: Frame,
+    T: NDArray[np.float64],
+    z: NDArray[np.float64],
+    A: NDArray[np.float64],
+    hazy: NDArray[np.float64],
+    domain: str,
+) -> Layers:
+    shown = encode_srgb if domain == "linear" else np.asarray
+    J, I, A = clean / 255, stored / 255, shown(A)
+    contrast = J - A
+    power = np.sum(contrast**2, axis=2, keepdims=True)
+    kept = np.sum((shown(hazy) - A) * contrast, axis=2, keepdims=True)
+    # Where the clean frame has the colour of the air, haze changes nothing: any T would do.
+    fitted = np.where(power > 1e-9, kept / np.maximum(power, 1e-9), T)
+    T = np.clip(fitted, LEAST_T, 1)
+    return Layers(J, T, A, z, I - J * T - A * (1 - T), I, stored)
+
+
+def _meta(path: Path) -> tuple[str, int, NDArray[np.float64]]:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        told, light = meta["compose"], meta["atmospheric_light"]["value16"]
+        return str(told["domain"]), int(told["gain"]), np.array(light, np.float64) / 65535
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not the meta file of a generated video: {error!r}") from error
+
+
+def _picture(folder: Path, number: str) -> Frame:
+    """Read a frame of one side, kept as PNG, as JPEG or in an FFV1 video."""
+    from rvsd_bench.images import read_image
+    from rvsd_bench.reading import read_clip
+
+    for suffix in (".png", ".jpg"):
+        file = folder / f"{number}{suffix}"
+        if file.is_file():
+            return read_image(file)
+    video = folder.with_name(f"{folder.name}.mkv")
+    if not video.is_file():
+        raise InputError(f"there is neither {folder / number}.png, nor .jpg, nor {video}")
+    clip = read_clip(video)
+    if not number.isdigit() or int(number) >= len(clip):
+        raise InputError(f"{video} has {len(clip)} frames, numbered from 0; there is no {number}")
+    return clip[int(number)]
+
+
+def _plane(folder: Path, plane: str, number: str, shape: Any) -> NDArray[np.float64]:
+    from rvsd_bench.images import read_gray16
+
+    path = folder / plane / f"{number}.png"
+    if not path.is_file():
+        raise InputError(f"there is no {path}: was the dataset generated with --layers none?")
+    values = read_gray16(path)
+    if values.shape != shape[:2]:
+        raise InputError(f"{path} is {values.shape}, its frame {shape[:2]}")
+    return values[..., None] / 65535

@@ -1,0 +1,116 @@
+"""Put a snowfall together: single flakes, grain and veil, three parts of one size law.
+
+The parts share out every size and depth between them, so that together they take from light what
+all flakes take, and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.generators.dust import Dust, fill_shells
+from rvsd_bench.generators.flight import Flight
+from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
+from rvsd_bench.generators.outlines import outlines
+from rvsd_bench.generators.population import GAIN, View, gains, populate, smallest_area_px2
+from rvsd_bench.generators.scene import Scene
+from rvsd_bench.generators.size_law import SizeLaw, size_law
+from rvsd_bench.generators.splat import splat
+from rvsd_bench.generators.turbulence import modes
+
+VISIBILITY = 3.912
+"""-ln 0.02: Koschmieder's visibility, at which contrast falls to 2 %, times the extinction."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snowfall:
+    """A snowfall before one camera, at every moment."""
+
+    scene: Scene
+    far_m: float
+    transmission: NDArray[np.uint16]
+    """[65536] what fog and veil let through, 65535 for all, down to the depth i·far/65535."""
+    flight: Flight
+    dust: Dust
+    dust_light: NDArray[np.float32]
+    outlines: NDArray[np.float32]
+    facts: dict[str, Any]
+
+    @property
+    def brightest(self) -> float:
+        """The largest radiance of a flake over that of the air, at least 1."""
+        return max(1.0, float(self.flight.flakes.traits[:, GAIN].max(initial=0.0)))
+
+    def planes(
+        self, time_s: float, depth: NDArray[np.uint16]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return coverage and covered radiance over the air's at a time, each float32 [H, W].
+
+        `depth` is in steps of far/65535; nothing is drawn behind it.
+        """
+        C, P = np.ones(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
+        self.dust.draw(time_s, depth, self.dust_light, C, P)
+        splat(
+            self.flight.seen(time_s),
+            depth,
+            self.transmission,
+            self.outlines,
+            self.far_m,
+            self.scene.camera.psf_sigma_px,
+            self.scene.snow.opacity,
+            C,
+            P,
+        )
+        return 1 - C, P
+
+
+def snowfall(
+    scene: Scene,
+    size: tuple[int, int],
+    far_m: float,
+    brightest: float,
+    camera_m_per_s: tuple[float, float, float],
+    key: tuple[int | str, ...],
+) -> Snowfall:
+    """Let it snow before a camera of a size (H, W) that moves at a constant velocity.
+
+    No flake shines more than `brightest` times the air; all chance comes from streams under `key`.
+    """
+    law, camera = size_law(scene.snow), scene.camera
+    view = View(camera.focal_px(size[1]), size, camera.near_m)
+    single = smallest_area_px2(law, scene, view)
+    areas = (single, single / scene.tiers.dust_ratio)
+    flakes = populate(law, scene, view, single, brightest, key)
+    wind = scene.wind.velocity_m_per_s
+    right, down, forward = (w - c for w, c in zip(wind, camera_m_per_s, strict=True))
+    dust = fill_shells(law, view, camera, areas, far_m, (right, down, forward), key)
+    levels = depth_levels(far_m)
+    veil = veil_depth(law, view.reach_m(law.diameter_m, areas[1]), levels)
+    transmission = transmission_table(scene.fog.extinction_per_m * levels + veil)
+    through = transmission[depth_index(dust.depth_m.astype(np.float32), far_m)] / 65535
+    gain = sum(gains(scene, brightest)) / 2
+    return Snowfall(
+        scene=scene,
+        far_m=far_m,
+        transmission=transmission,
+        flight=Flight(flakes, modes(scene.wind, key), wind, camera_m_per_s, camera, view),
+        dust=dust,
+        dust_light=(1 + (gain - 1) * through).astype(np.float32),
+        outlines=outlines(),
+        facts=_facts(scene, law, areas) | {"flakes": len(flakes), "sha256": flakes.digest()},
+    )
+
+
+def _facts(scene: Scene, law: SizeLaw, areas_px2: tuple[float, float]) -> dict[str, Any]:
+    extinction = law.extinction_per_m + scene.fog.extinction_per_m
+    return {
+        "flakes_per_m3": float(law.number_per_m3.sum()),
+        "snow_extinction_per_m": law.extinction_per_m,
+        "visibility_m": VISIBILITY / extinction,
+        "single_from_px2": areas_px2[0],
+        "grain_from_px2": areas_px2[1],
+    }
