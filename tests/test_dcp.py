@@ -101,6 +101,16 @@ def test_the_restorer_dehazes_every_frame_by_the_median_around_it() -> None:
         assert np.abs(found - np.clip(wanted, 0, 1) * 255).max() <= 0.51
 
 
+def test_the_light_is_that_of_five_frames_so_that_a_white_van_in_two_does_not_change_it() -> None:
+    hazy, _, _ = known_haze()
+    frames = np.stack([np.rint(hazy * 255).astype(np.uint8)] * 5)
+    without = restore(load("dcp"), ArrayClip(frames.copy()))[2]
+    frames[1:3, 40:80, :20] = 255  # the median of frames 1 to 3 shows it, that of all does not
+    with_van = restore(load("dcp"), ArrayClip(frames))[2]
+    assert not np.array_equal(with_van[40:80, :20], without[40:80, :20])
+    assert np.array_equal(with_van[:, -10:], without[:, -10:])
+
+
 def test_a_steady_scene_is_lit_steadily_while_snow_falls() -> None:
     random = np.random.default_rng(4)
     hazy, _, _ = known_haze()

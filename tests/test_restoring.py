@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from rvsd_bench import restore
+from rvsd_bench import restore, restoring
 from rvsd_bench.baselines import CenterModel, FrameModel, ModelInfo, load
-from rvsd_bench.clip import ArrayClip, Frame
+from rvsd_bench.clip import ArrayClip, Frame, to_torch
 from rvsd_bench.errors import InputError
 
 
@@ -112,6 +113,21 @@ def test_each_frame_is_decoded_once_and_not_long_before_it_is_needed(info: Model
     for done, _ in enumerate(restore(Witness(info), clip), 1):
         assert len(clip.facts["decoded"]) <= done + (info.window or 24)
     assert clip.facts["decoded"] == list(range(50))
+
+
+def test_no_more_than_a_window_of_frames_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[Tensor]] = []
+
+    def watched(frames: list[Frame]) -> Tensor:
+        tensor = to_torch(frames)
+        alive.append(weakref.ref(tensor.untyped_storage()))
+        return tensor
+
+    monkeypatch.setattr(restoring, "to_torch", watched)
+    model = Witness(ModelInfo("centre", window=5, emits="center"))
+    for _ in restore(model, numbered(40)):
+        assert sum(reference() is not None for reference in alive) <= 6
+    assert len(alive) == 40
 
 
 def test_a_model_that_writes_into_its_input_harms_neither_clip_nor_neighbours() -> None:
