@@ -153,7 +153,7 @@ def evaluate(
     open_folder(folder, plan, force=force)
     refused = _inspect(plan)
     _warn(refused, len(plan.methods), report)
-    tasks = part.of(_pending(plan, folder, refused, save_frames))
+    tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
     died = _score(tasks, workers, executor, report, track)
     if part.count > 1:
         return Evaluation(plan, folder, (), len(tasks), temporary)
@@ -239,7 +239,7 @@ def _strangers(plan: Plan, frames: Path, label: str) -> list[Problem]:
 
 
 def _pending(
-    plan: Plan, folder: Path, refused: Mapping[str, Sequence[Problem]], save_frames: bool
+    plan: Plan, tasks: Sequence[VideoTask], refused: Mapping[str, Sequence[Problem]]
 ) -> list[VideoTask]:
     """Return the videos that have something left to score, each with the methods that need it."""
     sound = [
@@ -247,12 +247,12 @@ def _pending(
         for method in plan.methods
         if not any(problem.level == "error" for problem in refused.get(method.id, ()))
     ]
-    tasks = []
-    for task in plan.tasks(folder, save_frames=save_frames):
+    pending = []
+    for task in tasks:
         todo = tuple(method for method in sound if not is_done(task, method))
         if todo:
-            tasks.append(replace(task, methods=todo))
-    return tasks
+            pending.append(replace(task, methods=todo))
+    return pending
 
 
 def _score(
