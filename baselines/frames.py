@@ -20,7 +20,7 @@ from rvsd_bench.pairing import names, pair
 class Submission:
     """A folder of restored clips: `<video>/<frame>.png`, or `<video>.mkv` for a whole video.
 
-    A clip of a single frame may also be a picture `<video>.png`.
+    A video file must hold RGB (FFV1). A clip of a single frame may also be a picture `<video>.png`.
     """
 
     root: Path
@@ -154,6 +154,11 @@ def _problems_of_pictures(place: Path, files: Iterable[Path], size: tuple[int, i
 def _problems_of_file(path: Path, count: int, size: tuple[int, int]) -> list[str]:
     clip = _open_video(path)
     problems = []
+    if clip.facts["colour_matrix"] != "rgb":
+        problems.append(
+            f"{path} holds {clip.facts['pixel_format']} pictures, not the RGB frames themselves: "
+            "hand in PNG, or FFV1 by `ffmpeg -i FRAMES -c:v ffv1 -pix_fmt bgr0 VIDEO.mkv`"
+        )
     if len(clip) != count:
         problems.append(f"{path} has {len(clip)} frames, the dataset's video has {count}")
     if clip.size != size:

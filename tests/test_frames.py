@@ -14,6 +14,7 @@ from rvsd_bench.baselines.frames import Submission, open_submission
 from rvsd_bench.dataset import Video
 from rvsd_bench.errors import InputError
 from rvsd_bench.images import encode_png, write_jpeg, write_png
+from rvsd_bench.video import write_ffv1, write_preview
 
 COUNT = 12
 
@@ -162,6 +163,29 @@ def test_a_truncated_picture_is_named_when_it_is_read(videos: tuple[Video, ...],
     assert clip[1] is not None
     with pytest.raises(InputError, match=r"0002\.png is damaged"):
         clip[2]
+
+
+def test_a_lossless_video_stands_for_the_frames_of_a_clip(
+    videos: tuple[Video, ...], out: Path
+) -> None:
+    shutil.rmtree(out / "00001")
+    write_ffv1(out / "00001.mkv", [picture(index) for index in range(COUNT)], 25.0)
+    submission = open_submission(out)
+    assert submission.problems(videos) == []
+    assert order(submission, videos[1]) == list(range(COUNT))
+
+
+def test_a_video_of_another_length_size_or_colour_is_refused(
+    videos: tuple[Video, ...], out: Path
+) -> None:
+    for name in ("00000", "00001"):
+        shutil.rmtree(out / name)
+    write_ffv1(out / "00000.mkv", [picture(index, 12, 14) for index in range(COUNT - 1)], 25.0)
+    write_preview(out / "00001.mp4", [picture(index) for index in range(COUNT)], 25.0)
+    short, small, yuv = open_submission(out).problems(videos)
+    assert "has 11 frames, the dataset's video has 12" in short
+    assert "is 14x12, the dataset's video is 14x10" in small
+    assert "yuv420p" in yuv and "-c:v ffv1" in yuv
 
 
 def test_a_clip_of_one_frame_may_be_a_picture(tmp_path: Path) -> None:
