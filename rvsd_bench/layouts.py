@@ -18,8 +18,6 @@ from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.files import IMAGE_SUFFIXES, image_files, natural_key
 from rvsd_bench.pairing import Pairing, last_number, pair
 
-VIDEOS = frozenset({".mkv", ".mp4", ".avi", ".mov", ".webm", ".m4v"})
-
 _DEPTH = 6  # Snow100K's own archive nests this deep: media/jdway/GameSSD/overlapping/test/<set>
 _SPLIT = re.compile(r"(?:^|[-_])(train|test|val)(?:ing|set|idation)?[0-9]*$", re.IGNORECASE)
 _SNOWY = (
@@ -119,7 +117,9 @@ def names() -> list[str]:
 
 def is_video(path: Path | None) -> bool:
     """Return whether a path's suffix is that of a video file."""
-    return path is not None and path.suffix.lower() in VIDEOS
+    from rvsd_bench.reading import VIDEO_SUFFIXES  # it loads OpenCV; listing the layouts must not
+
+    return path is not None and path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def rvsd(tree: Tree) -> list[Place]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rvsd_bench.clip import Frame
 from rvsd_bench.images import encode_jpeg, encode_png
 from rvsd_bench.reading import read_clip
 from rvsd_bench.seeds import stream
+from rvsd_bench.video import write_ffv1
 
 SIZE = (72, 128)
 
@@ -311,6 +311,20 @@ def test_pictures_and_unpaired_clips_are_checked_too(tmp_path: Path) -> None:
     assert "20 frames of test/a are also in train/a" in message
 
 
+def test_video_files_are_checked_like_folders(tmp_path: Path) -> None:
+    clean = drive(1)
+    for side, clip in (("clean", [clean[1], clean[0], *clean[2:]]), ("snow", snowed(clean))):
+        (tmp_path / "test" / side).mkdir(parents=True)
+        write_ffv1(tmp_path / "test" / side / "00000.mkv", clip, 25)
+    [message] = found(check(tmp_path), "order")
+    assert "snowy 0000 shows 0001, 0001 shows 0000" in message
+    with (tmp_path / "test/snow/00000.mkv").open("r+b") as file:
+        file.seek(file.seek(0, 2) // 2)
+        file.write(bytes(64))
+    [message] = found(check(tmp_path), "unreadable")
+    assert "snow/00000.mkv" in message
+
+
 def test_workers_change_nothing(tmp_path: Path) -> None:
     put(tmp_path, "train/00000", drive(1))
     put(tmp_path, "test/00000", drive(1))
@@ -324,10 +338,8 @@ def test_a_report_is_json(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["drive_udacity_720p_38f", "static_parking_intel_768x432_100f"])
-def test_real_footage_raises_no_alarm_and_its_first_frames_are_put_in_order(
-    tmp_path: Path, shared_clips: Path, name: str
-) -> None:
+def real(shared_clips: Path, name: str) -> tuple[list[Frame], list[Frame]]:
+    """Return ten frames of a real clip, and the same in dense snow."""
     clip = read_clip(shared_clips / f"{name}.mp4", stop=10)
     clean = [clip[index] for index in range(10)]
     random = stream("flakes")
@@ -338,9 +350,17 @@ def test_real_footage_raises_no_alarm_and_its_first_frames_are_put_in_order(
             centre = int(x * frame.shape[1]), int(y * frame.shape[0])
             cv2.circle(hazy, centre, int(1 + 4 * size), (240.0, 240.0, 240.0), -1)
         snowy.append(np.clip(np.rint(hazy), 0, 255).astype(np.uint8))
-    put(tmp_path, "test/00000", clean, snowy)
+    return clean, snowy
+
+
+@pytest.mark.parametrize("name", ["drive_udacity_720p_38f", "static_parking_intel_768x432_100f"])
+def test_real_footage_raises_no_alarm(tmp_path: Path, shared_clips: Path, name: str) -> None:
+    put(tmp_path, "test/00000", *real(shared_clips, name))
     assert check(tmp_path).problems == []
-    shutil.rmtree(tmp_path / "test")
+
+
+def test_permuted_frames_of_a_real_drive_are_found(tmp_path: Path, shared_clips: Path) -> None:
+    clean, snowy = real(shared_clips, "drive_udacity_720p_38f")
     put(tmp_path, "test/00000", [clean[2], clean[1], clean[3], clean[0], *clean[4:]], snowy)
     assert "RVSD's known permutation" in found(check(tmp_path), "order")[0]
 

@@ -14,6 +14,7 @@ from rvsd_bench.dataset import load, open_clean, open_snowy
 from rvsd_bench.errors import InputError
 from rvsd_bench.images import write_jpeg, write_png
 from rvsd_bench.pairing import last_number, names, pair, pair_with_one_truth
+from rvsd_bench.video import write_ffv1
 
 
 def plain(level: int, size: tuple[int, int] = (16, 24)) -> Frame:
@@ -199,3 +200,50 @@ def test_clips_travel_to_other_processes(tmp_path: Path) -> None:
     [video] = pickle.loads(pickle.dumps(load(tmp_path).videos))
     clip = pickle.loads(pickle.dumps(open_snowy(video)))
     assert (levels(clip), len(clip), clip.times.tolist()) == ([9], 1, [0.0])
+
+
+def write_video(path: Path, levels_: list[int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_ffv1(path, [plain(level) for level in levels_], 10.0)
+
+
+def test_video_files_are_paired_frame_by_frame(tmp_path: Path) -> None:
+    write_video(tmp_path / "test/snow/00000.mkv", [90, 100, 110])
+    write_video(tmp_path / "test/clean/00000.mkv", [9, 10, 11])
+    data = load(tmp_path)
+    [video] = data.videos
+    assert (data.layout, video.name, video.frame_ids) == ("rvsd", "00000", ("0000", "0001", "0002"))
+    assert (levels(open_snowy(video)), levels(open_clean(video))) == ([90, 100, 110], [9, 10, 11])
+    assert open_snowy(video).fps == 10
+
+
+def test_video_files_of_unequal_length_are_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "test/snow/00000.mkv", [90, 100, 110])
+    write_video(tmp_path / "test/clean/00000.mkv", [9, 10])
+    with pytest.raises(InputError, match=r"00000\.mkv has 3 frames, but .*00000\.mkv has 2"):
+        load(tmp_path)
+
+
+def test_a_video_file_has_no_folder_for_a_mate(tmp_path: Path) -> None:
+    write_video(tmp_path / "test/snow/v.mkv", [90])
+    write_clip(tmp_path / "test/clean/v", ["0000"], [9])
+    with pytest.raises(InputError, match="one is a video file and the other is not"):
+        load(tmp_path)
+
+
+def test_a_video_file_without_its_mate_is_named(tmp_path: Path) -> None:
+    for name in ("snow/a", "clean/a", "snow/b"):
+        write_video(tmp_path / f"test/{name}.mkv", [90])
+    with pytest.raises(InputError, match=r"test/b: .*Snowy without clean: b\.mkv"):
+        load(tmp_path)
+
+
+def test_unpaired_video_files_are_clips(tmp_path: Path) -> None:
+    write_video(tmp_path / "train/a.mkv", [9, 10])
+    write_video(tmp_path / "test/b.mkv", [9, 10])
+    data = load(tmp_path)
+    assert data.layout == "realsnow85"
+    assert [(v.split, v.name, len(v.frame_ids), v.clean) for v in data.videos] == [
+        ("test", "b", 2, None),
+        ("train", "a", 2, None),
+    ]
