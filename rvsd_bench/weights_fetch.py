@@ -34,7 +34,7 @@ Route = Callable[[Record, Path], Path]
 
 
 def fetch(
-    key: str, folder: Path | None = None, *, mirror: str | None = None, say: Say = print
+    key: str, folder: Path | None = None, *, mirror: str | None = None, say: Say | None = None
 ) -> WeightsFile:
     """Bring a pretrained file to this machine; one that is already here is kept.
 
@@ -49,7 +49,8 @@ def fetch(
         pass
     failures = []
     for name, route in _routes(known, mirror).items():
-        say(f"{key}: trying {name}")
+        if say:
+            say(f"{key}: trying {name}")
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 made = verify(known, route(known, Path(scratch))).path

