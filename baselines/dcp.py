@@ -37,7 +37,7 @@ CARD = ModelInfo(
         "a median over 3 frames takes most flakes away before the haze is looked at",
         "the atmospheric light is one for a window of 5 frames, so that it does not flicker, and "
         "the mean of the 0.1 % of the pixels instead of the brightest of them",
-        "omega is 0.6: on light haze the papers' 0.95 darkens pictures by more than it clears them",
+        "omega is 0.4: in snow, whose haze is light, the papers' 0.95 darkens more than it clears",
         "the guided filter replaces soft matting, as in the authors' later paper",
     ),
 )
@@ -49,7 +49,7 @@ class Parameters:
 
     k: int = 3
     """Frames of the temporal median, odd; 1: none."""
-    omega: float = 0.6
+    omega: float = 0.4
     """The share of the haze that is removed (eq. 12); the papers say 0.95."""
     patch: int = 15
     radius: int = 40
@@ -120,7 +120,7 @@ def transmission(image: Image, light: Image, *, omega: float, patch: int) -> Ima
 
 def build(
     k: int = 3,
-    omega: float = 0.6,
+    omega: float = 0.4,
     patch: int = 15,
     radius: int = 40,
     eps: float = 1e-3,
