@@ -96,12 +96,22 @@ def test_variants_of_one_source_do_not_make_the_interval_narrower() -> None:
     assert (once.low, once.high) == pytest.approx((thrice.low, thrice.high), rel=1e-12)
 
 
-def test_the_micro_interval_weighs_sources_by_their_frames() -> None:
-    # One long clip at 0 and one short at 1: resamples give 0, 1/10 or 1.
-    videos = [scores("a", *[0.0] * 9), scores("b", 1.0)]
-    found = summarise(videos, average="micro", draws=4000)
+def test_the_micro_interval_is_scipys_for_a_ratio_of_sums() -> None:
+    rng = np.random.default_rng(7)
+    lengths = rng.integers(1, 40, 25)
+    clips = [rng.normal(20 + length / 4, 1, length) for length in lengths]
+    videos = [scores(str(index), *clip) for index, clip in enumerate(clips)]
+    found = summarise(videos, average="micro", draws=10_000)
+    reference = stats.bootstrap(
+        (np.array([clip.sum() for clip in clips]), lengths),
+        lambda sums, counts, axis: sums.sum(axis) / counts.sum(axis),
+        paired=True, vectorized=True, n_resamples=10_000, method="percentile",
+        rng=np.random.default_rng(8),
+    ).confidence_interval  # fmt: skip
     assert found is not None
-    assert (found.micro, found.low, found.high) == (0.1, 0.0, 1.0)
+    assert found.micro == pytest.approx(np.concatenate(clips).mean(), rel=1e-12)
+    assert found.low == pytest.approx(reference.low, abs=0.05)
+    assert found.high == pytest.approx(reference.high, abs=0.05)
 
 
 def test_equal_shifts_move_the_interval_and_nothing_else() -> None:
