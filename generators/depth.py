@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators.depth_files import DepthFiles, open_depth_files
+from rvsd_bench.generators.depth_files import open_depth_files
+from rvsd_bench.generators.sky import sky_likeness
 from rvsd_bench.guided import guided_filter
 
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
 FILE_FAR_M = 150.0
 NEAR_M = 1.0
+WALLS_M = 10.0
 
 
 class DepthSource(Protocol):
@@ -86,7 +88,7 @@ class OwnDepth:
 
 @dataclass(frozen=True)
 class GroundDepth:
-    """A level road under the camera, following the edges of the picture."""
+    """A level road between two rows of houses or trees, following the edges of the picture."""
 
     clip: Clip
     focal_px: float
@@ -94,11 +96,14 @@ class GroundDepth:
     horizon: float
     far_m: float
     name: str = "ground"
-    _plane: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    _road: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    _street: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         plane = ground_plane(self.clip.size, self.focal_px, self.height_m, self.horizon, self.far_m)
-        object.__setattr__(self, "_plane", plane)
+        walls = side_walls(self.clip.size, self.focal_px, self.far_m)
+        object.__setattr__(self, "_road", plane)
+        object.__setattr__(self, "_street", np.minimum(plane, walls))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -108,12 +113,16 @@ class GroundDepth:
             "camera_height_m": self.height_m,
             "horizon": self.horizon,
             "focal_px": self.focal_px,
+            "walls_m": WALLS_M,
             "far_m": self.far_m,
         }
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W], aligned with the edges of the frame."""
-        return edge_align(self._plane, self.clip[index] if frame is None else frame, self.far_m)
+        picture = self.clip[index] if frame is None else frame
+        sky = sky_likeness(picture)
+        inverse = sky / self._road + (1 - sky) / self._street
+        return edge_align(1 / inverse, picture, self.far_m)
 
 
 def ground_plane(
@@ -131,6 +140,18 @@ def ground_plane(
     return np.repeat(rows[:, None], width, axis=1)
 
 
+def side_walls(size: tuple[int, int], focal_px: float, far_m: float) -> NDArray[np.float32]:
+    """Return the planar depth of walls `WALLS_M` left and right: z = f w / |x - middle|.
+
+    They stand for whatever lines a road; without them a tree beside the camera would be as far as
+    the vanishing point.
+    """
+    height, width = size
+    across = np.abs(np.arange(width) + 0.5 - width / 2)
+    columns = np.clip(focal_px * WALLS_M / np.maximum(across, 0.5), NEAR_M, far_m)
+    return np.repeat(columns.astype(np.float32)[None, :], height, axis=0)
+
+
 def edge_align(depth: NDArray[np.float32], frame: Frame, far_m: float) -> NDArray[np.float32]:
     """Let the steps of a depth map lie where the frame has its edges.
 
@@ -143,7 +164,9 @@ def edge_align(depth: NDArray[np.float32], frame: Frame, far_m: float) -> NDArra
     span = 1 / nearest - 1 / far_m
     level = (1 / depth - 1 / far_m) / span
     guide = frame.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    aligned = guided_filter(guide, level.astype(np.float32), radius=8, eps=1e-3)
+    aligned = guided_filter(
+        guide, level.astype(np.float32), radius=max(4, frame.shape[1] // 80), eps=1e-3
+    )
     steps = np.rint(np.clip(aligned, 0, 1) * 65535).astype(np.float64)
     return (1 / (steps / 65535 * span + 1 / far_m)).astype(np.float32)
 
@@ -196,17 +219,3 @@ def _metres(spec: str) -> float:
     if not 0 < metres < float("inf"):
         raise InputError(f"depth {spec!r}: give a number of metres above 0, as in constant:30")
     return metres
-
-
-__all__ = [
-    "ClipWithDepth",
-    "ConstantDepth",
-    "DepthFiles",
-    "DepthSource",
-    "GroundDepth",
-    "OwnDepth",
-    "depth_beside",
-    "edge_align",
-    "ground_plane",
-    "resolve_depth",
-]

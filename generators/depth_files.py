@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
+from rvsd_bench.files import natural_key, sha256_bytes, sha256_file
 
 SUFFIXES = (".png", ".npy", ".exr")
 UNITS_PER_M = 1000.0
@@ -30,18 +31,17 @@ class DepthFiles:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Name the files, their unit and the digest of their bytes."""
-        from rvsd_bench.files import digest_source
-
-        one = self.files[0] if len(self.files) == 1 else self.files[0].parent
-        facts: dict[str, Any] = {
+        """Name the files, their unit and one digest of all their bytes."""
+        one = len(self.files) == 1
+        digests = "\n".join(sha256_file(file) for file in self.files)
+        return {
             "source": self.name,
-            "path": one.name,
+            "path": self.files[0].name if one else self.files[0].parent.name,
             "count": len(self.files),
             "far_m": self.far_m,
-            "sha256": digest_source(one),
+            "png_units_per_m": self.units_per_m,
+            "sha256": sha256_bytes(digests.encode()),
         }
-        return facts | ({"units_per_m": self.units_per_m} if one.suffix != ".npy" else {})
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W]; raises InputError for an unusable map."""
@@ -54,7 +54,7 @@ def open_depth_files(spec: str, clip: Clip, far_m: float) -> DepthFiles:
     text, _, option = spec.partition("?units_per_m=")
     path = Path(text)
     if path.is_dir():
-        files = _folder(path)
+        files = _of_these_frames(_folder(path), clip)
         if len(files) not in (1, len(clip)):
             raise InputError(
                 f"{path}: {len(files)} depth maps for a clip of {len(clip)} frames; "
@@ -72,12 +72,18 @@ def open_depth_files(spec: str, clip: Clip, far_m: float) -> DepthFiles:
 
 
 def _folder(path: Path) -> tuple[Path, ...]:
-    from rvsd_bench.files import natural_key
-
     files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES]
     if not files:
         raise InputError(f"{path} holds no depth maps; they end in {', '.join(SUFFIXES)}")
     return tuple(sorted(files, key=lambda file: natural_key(file.name)))
+
+
+def _of_these_frames(files: tuple[Path, ...], clip: Clip) -> tuple[Path, ...]:
+    """Return the maps of the clip's own frames where the maps cover the whole source of a part."""
+    if len(files) in (1, len(clip)) or "range" not in clip.facts:
+        return files
+    start, stop = clip.facts["range"]
+    return files[start:stop]
 
 
 def _units(option: str, spec: str) -> float:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import lin16
 from rvsd_bench.generators.depth import DepthSource
+from rvsd_bench.generators.sky import LUMA, sky_likeness
 
 DARKEST, BRIGHTEST = 0.35, 0.85
 MOST_FRAMES = 32
-LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 def estimate_light(
@@ -36,7 +36,8 @@ def estimate_light(
     for index in map(int, indices):
         frame = clip[index]
         colour = _linear(frame)
-        sky = sky_mask(frame, depth_source.at(index, frame))
+        depth = depth_source.at(index, frame)
+        sky = (depth >= 0.8 * depth.max()) & (sky_likeness(frame) > 0.5)
         if sky.mean() >= 0.005:
             skies.append((_above_horizon(colour, sky), _bright(colour, sky), sky.mean()))
         tops.append(np.median(colour[: max(1, len(colour) // 10)].reshape(-1, 3), axis=0))
@@ -50,27 +51,6 @@ def estimate_light(
         "seen": [float(value) for value in seen],
         "bright_sky": float(np.median([bright for _, bright, _ in skies])) if found else None,
     }
-
-
-def sky_mask(frame: Frame, depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return where sky is visible, bool [H, W]: far, smooth, bright and reaching the top edge."""
-    import cv2
-
-    far = depth >= 0.8 * depth.max()
-    luma = cv2.GaussianBlur(frame.astype(np.float32) @ (LUMA.astype(np.float32) / 255), (0, 0), 1.5)
-    slope = np.hypot(*np.gradient(luma))
-    smooth = far & (cv2.dilate(slope.astype(np.float32), np.ones((5, 5))) < 0.015)
-    upper = smooth[: max(1, len(smooth) // 4)]
-    if not upper.any():
-        return np.zeros_like(far)
-    bright = float(np.percentile(luma[: len(upper)][upper], 90))
-    below = float(np.median(luma[len(luma) // 2 :]))
-    if bright < max(0.5, min(1.25 * below, 0.75)):
-        return np.zeros_like(far)  # a road seen from above is smooth too, but dark or all alike
-    candidates = smooth & (luma >= 0.6 * bright)
-    _, labels = cv2.connectedComponents(candidates.astype(np.uint8), connectivity=4)
-    reaching = np.unique(labels[:3])
-    return np.isin(labels, reaching[reaching > 0])
 
 
 def _linear(frame: Frame) -> NDArray[np.float64]:
