@@ -14,6 +14,7 @@ from rvsd_bench.examining import Examination, examine
 from rvsd_bench.findings import Finding
 from rvsd_bench.jobs import Task, TaskResult, run_tasks
 from rvsd_bench.leakage import find_leaks
+from rvsd_bench.pairing import counted
 
 Results: TypeAlias = Iterable[TaskResult[Examination]]
 
@@ -108,10 +109,10 @@ def _row(clip: Examination) -> dict[str, Any]:
 def _total(split: str, clips: Sequence[Examination]) -> str:
     frames = sum(clip.frames for clip in clips)
     sizes = sorted({findings.size_text(clip.size) for clip in clips if clip.size})
-    several = f"{len(sizes)} sizes" if len(sizes) > 3 else ", ".join(sizes)
-    return f"{split}: {len(clips)} clips, {frames} frames, {several or 'none readable'}"
+    told = f"{len(sizes)} sizes" if len(sizes) > 3 else ", ".join(sizes) or "none readable"
+    return f"{split}: {counted(len(clips), 'clip')}, {counted(frames, 'frame')}, {told}"
 
 
 def _line(clip: Examination) -> str:
     size = findings.size_text(clip.size) if clip.size else "not readable"
-    return f"  {clip.split}/{clip.name}: {clip.frames} frames, {size}"
+    return f"  {clip.split}/{clip.name}: {counted(clip.frames, 'frame')}, {size}"

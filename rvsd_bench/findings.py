@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from rvsd_bench.leakage import Leak
-from rvsd_bench.pairing import Pairing, last_number, names
+from rvsd_bench.pairing import Pairing, counted, last_number, names
 
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
@@ -36,7 +36,7 @@ def missing(clip: str, mates: Pairing) -> Iterator[Finding]:
         yield Finding(
             "missing",
             clip,
-            f"{mates.alone} frames have no mate; snowy without clean: {names(mates.snowy_alone)}; "
+            f"mates are missing; snowy without clean: {names(mates.snowy_alone)}; "
             f"clean without snowy: {names(mates.clean_alone)}",
         )
 
@@ -111,8 +111,8 @@ def leak(found: Leak) -> Finding:
     frames = names([f"{a} = {b}" for a, b in found.frames], most=3)
     told = {
         "source": f"{one} and {other} were made from the same footage",
-        "identical": f"{found.count} frames of {one} are also in {other}: {frames}",
-        "similar": f"{found.count} sampled frames of {one} look like frames of {other}: {frames}",
+        "identical": f"{one} shares {counted(found.count, 'frame')} with {other}: {frames}",
+        "similar": f"{one} looks like {other} in {counted(found.count, 'sampled frame')}: {frames}",
     }[found.kind]
     return Finding("leak", f"{one} {other}", f"{told}; take one of the two clips out, or move it")
 

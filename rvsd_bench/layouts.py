@@ -94,7 +94,10 @@ def find(root: Path, layout: str = "auto") -> tuple[Layout, list[Place]]:
         raise unknown("layout", layout, names())
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder")
-    tree = Tree(root.absolute(), dict(_walk(root.absolute(), _DEPTH)))
+    try:
+        tree = Tree(root.absolute(), dict(_walk(root.absolute(), _DEPTH)))
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
     for candidate in LAYOUTS:
         if layout in ("auto", candidate.name) and (places := candidate.find(tree)):
             # A folder of loose pictures may be one clip or many pictures: say which by name.

@@ -60,7 +60,7 @@ class Leak:
     frames: tuple[tuple[str, str], ...] = ()
     """Ids of frames that match, at most three."""
     count: int = 0
-    """How many frames match (of those sampled, where `similar`)."""
+    """How many frames of the first clip match (of those sampled, where `similar`)."""
 
 
 def digest(frame: Frame) -> bytes | None:
@@ -157,7 +157,7 @@ def _similar(
 
 
 def _leaks(kind: str, shared: dict[tuple[str, str], list[tuple[str, str]]]) -> list[Leak]:
-    return [Leak(kind, clips, tuple(all_[:3]), len(all_)) for clips, all_ in shared.items()]
+    return [Leak(kind, clips, tuple(all_[:3]), len(dict(all_))) for clips, all_ in shared.items()]
 
 
 def evenly(count: int, most: int = 16) -> Iterable[int]:

@@ -56,10 +56,15 @@ def refuse_alone(where: str, pairing: Pairing) -> None:
     if pairing.alone == 0:
         return
     raise InputError(
-        f"{where}: {pairing.alone} frames have no mate. Snowy without clean: "
+        f"{where}: mates are missing. Snowy without clean: "
         f"{names(pairing.snowy_alone)}; clean without snowy: {names(pairing.clean_alone)}. "
         "Frames are matched by stem, else by the last number in the stem: rename or add the mates"
     )
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 frame`, `2 frames`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def names(paths: Iterable[Path | str], most: int = 4) -> str:

@@ -84,8 +84,8 @@ def test_pairs_in_order_pass(tmp_path: Path) -> None:
     assert [(clip.frames, clip.size) for clip in report.clips] == [(20, SIZE)] * 2
     assert list(report.lines()) == [
         f"{tmp_path}: layout rvsd, snowy and clean",
-        "test: 1 clips, 20 frames, 128x72",
-        "train: 1 clips, 20 frames, 128x72",
+        "test: 1 clip, 20 frames, 128x72",
+        "train: 1 clip, 20 frames, 128x72",
     ]
 
 
@@ -170,7 +170,7 @@ def test_equal_clean_frames_in_two_splits_are_a_leak(tmp_path: Path) -> None:
     put(tmp_path, "train/00000", one)
     put(tmp_path, "test/00000", [*other[:10], *one[10:]])
     [message] = found(check(tmp_path), "leak")
-    assert message.startswith("10 frames of test/00000 are also in train/00000: 0010 = 0010")
+    assert message.startswith("test/00000 shares 10 frames with train/00000: 0010 = 0010")
 
 
 def test_the_same_scene_compressed_and_at_another_size_is_a_leak(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_the_same_scene_compressed_and_at_another_size_is_a_leak(tmp_path: Path)
     write(tmp_path / "test/clean/00000", half, ".jpg")
     write(tmp_path / "test/snow/00000", half, ".jpg")
     [message] = found(check(tmp_path), "leak")
-    assert "sampled frames of test/00000 look like frames of train/00000" in message
+    assert "test/00000 looks like train/00000 in 16 sampled frames" in message
 
 
 def test_one_source_in_two_splits_is_a_leak_whatever_the_pictures(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_missing_mates_are_named_on_both_sides(tmp_path: Path) -> None:
     (tmp_path / "test/clean/00000/0007.png").unlink()
     [message] = found(check(tmp_path), "missing")
     assert message == (
-        "2 frames have no mate; snowy without clean: 0007.png; clean without snowy: 0004.png"
+        "mates are missing; snowy without clean: 0007.png; clean without snowy: 0004.png"
     )
 
 
@@ -308,7 +308,7 @@ def test_pictures_and_unpaired_clips_are_checked_too(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write(tmp_path / "real" / split / "a", drive(9))
     [message] = found(check(tmp_path / "real"), "leak")
-    assert "20 frames of test/a are also in train/a" in message
+    assert "test/a shares 20 frames with train/a" in message
 
 
 def test_video_files_are_checked_like_folders(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_sound_dataset_is_answered_with_its_counts(
     assert code == 0
     assert out.splitlines() == [
         f"{data}: layout rvsd, snowy and clean",
-        "test: 1 clips, 3 frames, 48x32",
+        "test: 1 clip, 3 frames, 48x32",
         "  test/00000: 3 frames, 48x32",
     ]
 
@@ -52,7 +52,7 @@ def test_problems_are_listed_and_exit_with_4(
     code, out, err = run(capsys, monkeypatch, "check", str(data))
     assert code == 4
     assert [line.split(":")[0] for line in out.splitlines()[2:]] == ["problem", "problem"]
-    assert "2 problems found" in err.splitlines()[-1]
+    assert "problems found: 2" in err.splitlines()[-1]
     code, out, _ = run(capsys, monkeypatch, "check", str(data), "--json")
     assert code == 4
     assert [problem["kind"] for problem in json.loads(out)["problems"]] == ["missing", "unreadable"]

@@ -37,4 +37,6 @@ def check(folder: Path, layout: str, workers: int, verbose: bool, as_json: bool)
         for line in report.lines(every_clip=verbose):
             click.echo(line)
     if report.problems:
-        raise ValidationError(f"{folder}: {len(report.problems)} problems found, each listed above")
+        raise ValidationError(
+            f"{folder}: problems found: {len(report.problems)}, each listed above"
+        )
