@@ -116,7 +116,7 @@ class Picture:
             interpolation=int(Interpolation.BICUBIC),
             threads=1,
         )
-        pixels = converted.to_ndarray()
+        pixels: Any = converted.to_ndarray()
         if deep:
             pixels = _round_to_8(pixels, self._white)
         return np.ascontiguousarray(np.rot90(pixels, self.rotation // 90))

@@ -128,7 +128,7 @@ def _check_headers(files: Sequence[Path], headers: Sequence[Header]) -> None:
                 f"{file} is {header.width} x {header.height} pixels, {files[0].name} is "
                 f"{first.width} x {first.height}: all frames of a clip must have one size"
             )
-        if "16" in header.mode:
+        if header.bits > 8:
             raise deep_frame(file, header.mode)
 
 
@@ -136,7 +136,7 @@ def _notes(headers: Sequence[Header]) -> list[str]:
     modes = Counter(header.mode for header in headers)
     notes = []
     for mode, count in sorted(modes.items()):
-        if mode.startswith(("grey", "palette")):
+        if not mode.startswith("rgb"):
             notes.append(f"{count} {mode} frames were made three-channel RGB")
         if "alpha" in mode:
             notes.append(f"the alpha channel of {count} frames was dropped")

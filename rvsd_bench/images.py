@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,16 +23,33 @@ LARGEST_SIDE = 8192
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_KINDS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgb+alpha"}
-_HEAD = 1 << 16
+_PIL_KINDS = {
+    "1": "grey1",
+    "L": "grey8",
+    "LA": "grey+alpha8",
+    "P": "palette8",
+    "RGB": "rgb8",
+    "RGBA": "rgb+alpha8",
+    "CMYK": "cmyk8",
+    "I;16": "grey16",
+    "I;16B": "grey16",
+    "I": "grey32",
+    "F": "float32",
+}
 
 
 class Header(NamedTuple):
-    """What a file's first bytes say of its picture."""
+    """What a file's first bytes say of its picture; `mode` is rgb8, grey8, palette8, rgb16, ..."""
 
     height: int
     width: int
     mode: str
-    """Kind and bits per channel: rgb8, grey8, palette8, rgb+alpha8, grey16, rgb16, ..."""
+
+    @property
+    def bits(self) -> int:
+        """Bits per channel, the number at the end of `mode`."""
+        found = re.search("[0-9]+$", self.mode)
+        return int(found[0]) if found else 8
 
 
 def read_size(path: Path) -> Header:
@@ -40,21 +59,30 @@ def read_size(path: Path) -> Header:
     """
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(26)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return _header(path, head)
+    if not head:
+        raise InputError(f"{path} is empty")
+    header = _png_header(head) if head.startswith(_PNG_MAGIC) else _other_header(path)
+    if not (0 < header.height <= LARGEST_SIDE and 0 < header.width <= LARGEST_SIDE):
+        raise InputError(
+            f"{path} claims to be {header.width} x {header.height} pixels; "
+            f"1 x 1 to {LARGEST_SIDE} x {LARGEST_SIDE} can be read"
+        )
+    return header
 
 
 def read_image(path: Path) -> Frame:
     """Read a whole picture as 8-bit RGB [H, W, 3], or raise InputError naming the file.
 
-    A truncated or damaged file never yields a picture. Grey and palette pictures become three
-    channels and alpha is dropped (`read_size` tells); 16-bit pictures are refused. The pixels are
-    taken as stored: an EXIF orientation is not applied.
+    A picture is refused if its PNG checksums fail or its JPEG markers break off before the end
+    (a JPEG has no checksums, so a flipped bit inside it can go unseen), and if it has more than 8
+    bits a channel. Grey and palette become three channels and alpha is dropped; `read_size` tells.
+    Pixels are taken as stored: an EXIF orientation is not applied.
     """
     data, header = _whole(path)
-    if not header.mode.endswith("8") and header.mode not in ("grey1", "palette4"):
+    if header.bits > 8:
         raise deep_frame(path, header.mode)
     pixels = _decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     return pixels.astype(np.uint8, copy=False)
@@ -105,7 +133,7 @@ def encode_jpeg(frame: Frame, quality: int = 98) -> bytes:
 def deep_frame(path: Path, mode: str) -> InputError:
     """Return the error for a frame with more than 8 bits a channel."""
     return InputError(
-        f"{path} is a {mode} picture; frames must have 8 bits a channel: convert it, for example "
+        f"{path} is a {mode} picture, frames must have 8 bits a channel: convert it, for example "
         "with `ffmpeg -i IN -pix_fmt rgb24 OUT.png`"
     )
 
@@ -143,31 +171,24 @@ def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
     return pixels  # type: ignore[no-any-return]
 
 
-def _header(path: Path, head: bytes) -> Header:
-    if head.startswith(_PNG_MAGIC) and len(head) >= 26:
-        width, height, bits, kind = struct.unpack(">IIBB", head[16:26])
-        header = Header(height, width, f"{_PNG_KINDS.get(kind, 'unknown')}{bits}")
-    else:
-        header = _other_header(path)
-    if not (0 < header.height <= LARGEST_SIDE and 0 < header.width <= LARGEST_SIDE):
-        raise InputError(
-            f"{path} claims to be {header.width} x {header.height} pixels; "
-            f"at most {LARGEST_SIDE} x {LARGEST_SIDE} are read"
-        )
-    return header
+def _png_header(head: bytes) -> Header:
+    width, height, bits, kind = struct.unpack(">IIBB", head[16:].ljust(10, b"\0"))
+    return Header(height, width, f"{_PNG_KINDS.get(kind, 'unknown')}{bits}")
 
 
 def _other_header(path: Path) -> Header:
     from PIL import Image
 
-    names = {"L": "grey8", "RGB": "rgb8", "RGBA": "rgb+alpha8", "P": "palette8", "1": "grey1"}
-    names |= {"LA": "grey+alpha8", "CMYK": "cmyk8", "I;16": "grey16", "I;16B": "grey16"}
     try:
-        with Image.open(path, formats=("JPEG", "TIFF", "BMP")) as image:
-            width, height = image.size
-            mode = names.get(image.mode, image.mode)
-            bits = max(getattr(image, "tag_v2", {}).get(258, (8,)))
-    except Exception as error:  # PIL raises many kinds for a broken header
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is judged by the caller
+            with Image.open(path, formats=("JPEG", "TIFF", "BMP")) as image:
+                width, height = image.size
+                mode = _PIL_KINDS.get(image.mode, image.mode)
+                bits = max(getattr(image, "tag_v2", {}).get(258, (8,)))
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} is too large a picture: {error}") from error
+    except Exception as error:  # a broken header can raise nearly anything in PIL
         raise InputError(f"{path} is not a readable PNG, JPEG, TIFF or BMP picture") from error
     return Header(height, width, "rgb16" if mode == "rgb8" and bits > 8 else mode)
 

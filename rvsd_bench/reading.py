@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import image_files, natural_key
+from rvsd_bench.files import IMAGE_SUFFIXES, image_files, natural_key
 from rvsd_bench.folders import open_folder
 from rvsd_bench.images import LARGEST_SIDE
 
@@ -92,7 +93,8 @@ class View:
         if self.size == self.source.size:
             return frame
         how = cv2.INTER_AREA if self._filter_name == "area" else cv2.INTER_CUBIC
-        return cv2.resize(frame, self.size[::-1], interpolation=how)  # type: ignore[return-value]
+        resized: Frame = cv2.resize(frame, self.size[::-1], interpolation=how)
+        return resized
 
 
 def read_clip(
@@ -114,17 +116,30 @@ def read_clip(
     path = Path(path)
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be above 0, got {fps}")
-    if path.is_dir():
+    if _is_folder(path):
         clip: Clip = open_folder(path, fps=fps)
-    elif path.exists():
+    elif path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path} is one picture: give a video file or a folder of frames")
+    else:
         from rvsd_bench.video import open_video
 
         clip = open_video(path, allow_partial=allow_partial)
-    else:
-        raise InputError(f"{path} does not exist: give a video file or a folder of frames")
     if (start, stop, size) == (0, None, None):
         return clip
     return _view(clip, start, stop, size)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            return True
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} does not exist: give a video file or a folder of frames"
+        ) from error
+    except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long
+        raise InputError(f"cannot read {path}: {error}") from error
+    return False
 
 
 def _view(clip: Clip, start: int, stop: int | None, size: tuple[int, int] | None) -> View:
@@ -146,9 +161,7 @@ def find_clips(inputs: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in inputs:
-        if not path.exists():
-            raise InputError(f"{path} does not exist: give a video file or a folder of frames")
-        inside = _clips_in(path) if path.is_dir() else [path]
+        inside = _clips_in(path) if _is_folder(path) else [path]
         if not inside:
             raise InputError(f"{path} holds neither frames nor video files")
         found += [clip for clip in inside if clip not in found]

@@ -268,9 +268,9 @@ def _rate(times: NDArray[np.float64], declared: float | None, tick: float) -> tu
     steps = np.diff(times)
     typical = float(np.median(steps))
     if np.abs(steps - typical).max() > 1.01 * max(tick, 1e-3):
-        return 1 / typical, True
+        return round(1 / typical, 6), True
     mean = (len(times) - 1) / float(times[-1] - times[0])
-    return (declared if declared and abs(declared / mean - 1) < 0.01 else mean), False
+    return (declared if declared and abs(declared / mean - 1) < 0.01 else round(mean, 6)), False
 
 
 def _cut_to_good(clip: VideoClip) -> VideoClip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +14,9 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
+from rvsd_bench.decoding import opened
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import publish_file
+from rvsd_bench.files import publish_file, write_bytes
 
 # Every frame on its own (g), with a checksum in each slice; the number of slices is fixed, lest it
 # follow the number of threads.
@@ -54,11 +56,10 @@ def _encode_ffv1(path: Path, frames: Iterator[Frame], fps: float) -> tuple[int, 
 
 
 def _verify(path: Path, count: int, size: tuple[int, int]) -> None:
-    from rvsd_bench.video import open_video
-
-    clip = open_video(path)
-    if (len(clip), clip.size) != (count, size):
-        raise RuntimeError(f"{path} was written with {count} frames, {len(clip)} came back")
+    with opened(path) as (container, stream):
+        found = sum(packet.size > 0 for packet in container.demux(stream))
+        if (found, (stream.height, stream.width)) != (count, size):
+            raise RuntimeError(f"{path} was written with {count} frames, {found} came back")
 
 
 def _equal(path: Path, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -79,26 +80,29 @@ def write_preview(path: Path, frames: Iterable[Frame], fps: float) -> list[str]:
 
     H.264 as players know it halves the chroma, so odd sizes are padded by a repeated last row or
     column. The colours carry no tag and follow the rule that players apply to untagged video,
-    BT.709 from 720 lines upwards and BT.601 below. A GIF is built in memory.
+    BT.709 from 720 lines upwards and BT.601 below. The file is built in memory: it is short.
     """
     import imageio.v3
 
-    suffix = path.suffix.lower()
-    if suffix not in (".mp4", ".gif"):
+    pictures = _equal(path, frames)
+    encoded = io.BytesIO()
+    if path.suffix.lower() == ".gif":
+        options = {"plugin": "pillow", "extension": ".gif", "duration": 1000 / fps, "loop": 0}
+        imageio.v3.imwrite(encoded, list(pictures), **options)
+        notes = []
+    elif path.suffix.lower() == ".mp4":
+        notes = _encode_mp4(encoded, pictures, fps)
+    else:
         raise InputError(f"{path}: a moving preview is an .mp4 or a .gif file")
-    with publish_file(path) as temporary:
-        if suffix == ".gif":
-            pictures = list(_equal(path, frames))
-            imageio.v3.imwrite(temporary, pictures, plugin="pillow", duration=1000 / fps, loop=0)
-            return []
-        return _write_mp4(temporary, _equal(path, frames), fps)
+    write_bytes(path, encoded.getvalue())
+    return notes
 
 
-def _write_mp4(path: Path, frames: Iterator[Frame], fps: float) -> list[str]:
+def _encode_mp4(target: io.BytesIO, frames: Iterator[Frame], fps: float) -> list[str]:
     import imageio.v3
 
     reformatter, notes = VideoReformatter(), []
-    with imageio.v3.imopen(path, "w", plugin="pyav") as video:
+    with imageio.v3.imopen(target, "w", plugin="pyav", extension=".mp4") as video:
         video.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
         for number, frame in enumerate(frames):
             height, width = frame.shape[:2]
@@ -112,7 +116,7 @@ def _write_mp4(path: Path, frames: Iterator[Frame], fps: float) -> list[str]:
 
 def _yuv444(frame: Frame, reformatter: VideoReformatter) -> NDArray[np.uint8]:
     picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-    converted = reformatter.reformat(
+    converted: Any = reformatter.reformat(
         picture,
         format="yuv444p",
         dst_colorspace=1 if len(frame) >= 720 else 5,
