@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import combinations
@@ -160,6 +160,6 @@ def _leaks(kind: str, shared: dict[tuple[str, str], list[tuple[str, str]]]) -> l
     return [Leak(kind, clips, tuple(all_[:3]), len(dict(all_))) for clips, all_ in shared.items()]
 
 
-def evenly(count: int, most: int = 16) -> Iterable[int]:
+def evenly(count: int, most: int = 16) -> set[int]:
     """Return at most `most` indices spread evenly over `count` frames, the first among them."""
     return {int(index) for index in np.linspace(0, count - 1, min(count, most)).round()}
