@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, RenderedFrame, Scene, Shot
 
 SHEET_WIDTH = 1600
-MOVING_WIDTH = 960
+MOVING_WIDTH = {".gif": 640, ".mp4": 960}
+MOVING_FRAMES = 125
+"""A moving preview is held in memory; it takes so many frames unless told otherwise."""
 SWEEP_S = 5.0
 """The time in which the divider goes from left to right and back."""
 
@@ -65,11 +67,11 @@ def preview(
     max_frames: int | None = None,
     size: tuple[int, int] | None = None,
     track: Track = untracked,
-) -> None:
-    """Write a contact sheet (.png), or a clean-to-snowy divider that moves (.gif, .mp4).
+) -> list[str]:
+    """Write a contact sheet (.png) or a moving divider (.gif, .mp4); return notes for its viewer.
 
-    The sheet shows J, T, A(1-T), z, S and I at up to 3 times of the clip. Snow and layers are those
-    that `generate` makes with the same seed.
+    The sheet shows J, T, A(1-T), z, S and I at up to 3 times of the clip; the divider sweeps
+    between clean and snowy frames. The snow is what `generate` makes with the same seed.
     """
     from rvsd_bench.files import digest_source
     from rvsd_bench.generators import prepare
@@ -77,23 +79,27 @@ def preview(
     from rvsd_bench.reading import read_clip
 
     source, out = Path(source), Path(out)
-    if out.suffix.lower() not in (".png", ".gif", ".mp4"):
+    suffix = out.suffix.lower()
+    if suffix not in (".png", *MOVING_WIDTH):
         raise InputError(f"{out}: a preview ends in .png (a sheet), .gif or .mp4 (moving)")
+    if max_frames is None and suffix in MOVING_WIDTH:
+        max_frames = MOVING_FRAMES
     chosen, facts = open_recipe(recipe)
     clip = read_clip(source, fps=fps, stop=max_frames, size=size)
     source_id = digest_source(source)
     shot = prepare(
         clip, chosen, seed=seed, source_id=source_id, depth=depth, motion=motion, path=source
     )
-    if out.suffix.lower() == ".png":
+    if suffix == ".png":
         from rvsd_bench.images import write_png
 
         title = f"{clip.name}  ·  {facts['name']}"
         write_png(out, contact_sheet(clip, shot, title=title, track=track))
-        return
+        return []
     from rvsd_bench.video import write_preview
 
-    write_preview(out, moving_divider(clip, shot, track=track), clip.fps)
+    frames = moving_divider(clip, shot, MOVING_WIDTH[suffix], track=track)
+    return write_preview(out, frames, clip.fps)
 
 
 def contact_sheet(clip: Clip, shot: Shot, *, title: str = "", track: Track = untracked) -> Frame:
@@ -119,11 +125,13 @@ def contact_sheet(clip: Clip, shot: Shot, *, title: str = "", track: Track = unt
     return np.array(sheet)
 
 
-def moving_divider(clip: Clip, shot: Shot, *, track: Track = untracked) -> Iterator[Frame]:
-    """Yield the clip with snow right of a line that sweeps across it, at most 960 pixels wide."""
+def moving_divider(
+    clip: Clip, shot: Shot, most_wide: int, *, track: Track = untracked
+) -> Iterator[Frame]:
+    """Yield the clip with snow right of a line that sweeps across it, at most so many px wide."""
     from rvsd_bench.publishing import rendered
 
-    scale = min(1.0, MOVING_WIDTH / clip.size[1])
+    scale = min(1.0, most_wide / clip.size[1])
     width, height = (max(1, round(side * scale)) for side in clip.size[::-1])
     for index, frame in enumerate(track(rendered(shot, clip), total=len(clip), what="rendering")):
         picture = _resized(frame.snowy, (width, height)).copy()

@@ -20,7 +20,11 @@ from rvsd_bench.errors import InputError
     "--depth", default="auto", show_default=True, metavar="auto/ground/constant:M/FILE/DIR"
 )
 @click.option("--motion", default="auto", show_default=True, metavar="auto/static/drive:KMH/FILE")
-@click.option("--max-frames", type=click.IntRange(1), help="Take only the first frames.")
+@click.option(
+    "--max-frames",
+    type=click.IntRange(1),
+    help="Take only the first frames.  [default: all; moving: 125]",
+)
 @click.option("--size", metavar="WxH", help="Resample the clip to this size.")
 @click.option("--fps", type=float, help="Rate of a folder of frames.  [default: 25]")
 @common.seed_option
@@ -42,7 +46,7 @@ def preview(
 
     if preset and recipe:
         raise InputError("--preset and --recipe are two ways to say one thing: give one of them")
-    previewing.preview(
+    notes = previewing.preview(
         source,
         out,
         recipe=recipe or preset or "moderate",
@@ -50,4 +54,4 @@ def preview(
         track=common.progress,
         **choices,
     )
-    common.say(f"wrote {out}")
+    common.say("; ".join([f"wrote {out}", *notes]))
