@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rvsd_bench import columns, evaluating, protocol
+from rvsd_bench import columns, dataset, evaluating, protocol
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.errors import InputError, PartialError
 from rvsd_bench.evaluating import Evaluation, evaluate
 from rvsd_bench.images import read_image, write_jpeg, write_png
+from rvsd_bench.videowriting import write_ffv1
 
 LENGTHS = (4, 2, 6)
 OFFSETS = (1, 3, 9)
@@ -361,19 +362,17 @@ def test_an_object_that_cannot_travel_needs_one_worker(data: Path) -> None:
         evaluate([model], data, metrics=["psnr"], workers=2)
 
 
-def test_the_dataset_digest_is_the_same_in_another_container(data: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy" / "data"
-    for path in sorted(data.rglob("*.png")):
-        target = (copy / path.relative_to(data)).with_suffix(".bmp")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        import cv2
-
-        cv2.imwrite(str(target), read_image(path)[..., ::-1])
-    first, second = (
-        evaluate(["identity"], root, metrics=["psnr"]).summary for root in (data, copy)
-    )
-    assert first.dataset_manifest_sha256[0] == second.dataset_manifest_sha256[0]
-    assert first.run_id[0] == second.run_id[0]
+def test_pixels_make_the_dataset_and_not_the_files_they_lie_in(data: Path, tmp_path: Path) -> None:
+    videos = dataset.load(data).videos
+    for side, opened in (("snow", dataset.open_snowy), ("clean", dataset.open_clean)):
+        (tmp_path / "copy" / "data" / "test" / side).mkdir(parents=True)
+        for video in videos:
+            target = tmp_path / "copy" / "data" / "test" / side / f"{video.name}.mkv"
+            write_ffv1(target, iter(opened(video)), 25.0)
+    roots = (data, tmp_path / "copy" / "data")
+    first, second = (evaluate(["identity"], root, metrics=["psnr"]).summary for root in roots)
+    for column in ("dataset_manifest_sha256", "predictions_sha256", "run_id", "psnr"):
+        assert first[column][0] == second[column][0]
     path = data / "test" / "snow" / "00000" / "0000.png"
     write_png(path, read_image(path) + np.uint8(1))
     changed = evaluate(["identity"], data, metrics=["psnr"]).summary

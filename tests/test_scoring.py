@@ -201,6 +201,19 @@ def test_scores_are_kept_for_equal_pixels_and_made_again_for_others(
     assert is_done(work, work.methods[0])
 
 
+def test_scores_of_another_definition_are_not_taken_over(
+    tmp_path: Path, video: dataset.Video, counter: Counter
+) -> None:
+    work = task(tmp_path, video, ["identity"])
+    scoring.score_video(work)
+    path = work.part(work.methods[0])
+    path.write_text(path.read_text().replace('eps\\": 1e-08', 'eps\\": 0.0'))
+    assert read_part(path) is not None
+    assert not is_done(work, work.methods[0])
+    scoring.score_video(work)
+    assert len(counter.scored) == 2 * COUNT
+
+
 def test_a_finished_video_stays_finished_until_something_it_needs_changes(
     tmp_path: Path, video: dataset.Video
 ) -> None:
