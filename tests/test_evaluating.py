@@ -342,9 +342,10 @@ class Darker:
     """A restorer of the user's own, as an object."""
 
     info = ModelInfo(name="darker", licence="MIT", paper="A paper, 2024")
+    step = 1
 
     def __call__(self, clip):  # type: ignore[no-untyped-def]
-        return (clip * 255 - 1).clamp(0) / 255
+        return (clip * 255 - self.step).clamp(0) / 255
 
 
 def test_an_object_is_evaluated_without_a_folder(data: Path) -> None:
@@ -353,6 +354,37 @@ def test_an_object_is_evaluated_without_a_folder(data: Path) -> None:
     assert table.summary.psnr[0] == pytest.approx(wanted, abs=1e-9)
     assert (table.summary.source_ref[0], table.summary.licence[0]) == ("A paper, 2024", "MIT")
     assert isinstance(table.per_frame, pd.DataFrame) and isinstance(table.per_video, pd.DataFrame)
+
+
+def test_an_object_runs_again_for_nobody_knows_whether_it_changed(
+    data: Path, tmp_path: Path
+) -> None:
+    values = []
+    for step in (1, 2):
+        model = Darker()
+        model.step = step
+        table = evaluate([model], data, out=tmp_path / "run", metrics=["psnr"])
+        values.append(table.summary.psnr[0])
+    wanted = [psnr(abs(offset - 2)) if offset != 2 else 80.0 for offset in OFFSETS]
+    assert values[1] == pytest.approx(np.mean(wanted), abs=1e-9)
+
+
+def test_a_video_with_lost_frames_is_tried_again(
+    data: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = data / "test" / "clean" / "00002" / "0003.png"
+    whole = truth.read_bytes()
+    truth.write_bytes(whole[:-30])
+    arguments = {"out": tmp_path / "run", "metrics": ["psnr"]}
+    with pytest.raises(InputError, match=r"00002: frame 0003: .*0003\.png is damaged"):
+        evaluate([f"frames:{out}"], data, **arguments)  # type: ignore[arg-type]
+    seen = count_scored(monkeypatch)
+    with pytest.raises(InputError):
+        evaluate([f"frames:{out}"], data, **arguments)  # type: ignore[arg-type]
+    truth.write_bytes(whole)
+    table = evaluate([f"frames:{out}"], data, **arguments)  # type: ignore[arg-type]
+    assert seen == ["00002", "00002"]
+    assert row(table, "frames").psnr == pytest.approx(psnr(1), abs=1e-9)
 
 
 def test_an_object_that_cannot_travel_needs_one_worker(data: Path) -> None:
