@@ -38,11 +38,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         chances = dict(distributions(self.tree, self.where))
-        middle = {path: chance.at(0.5) for path, chance in chances.items()}
-        structure(Scene, settle(self.tree, middle.__getitem__), self.where)
+        first = {path: chance.extremes()[0] for path, chance in chances.items()}
+        structure(Scene, settle(self.tree, first.__getitem__), self.where)
         for path, chance in chances.items():
             for value in chance.extremes():
-                choices = {**middle, path: value}
+                choices = {**first, path: value}
                 structure(Scene, settle(self.tree, choices.__getitem__), self.where)
 
     def draw(self, seed: int, source_id: str = "", variant: int = 0) -> Scene:

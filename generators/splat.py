@@ -1,8 +1,8 @@
 """Draw flakes as the camera sees them: discs, blurred and smeared by their own motion.
 
 The exact picture is the outline folded with the circle of confusion, the lens's blur, the pixel and
-the path during the exposure. The round part of that is drawn as a disc and a paraboloid, mixed by
-how much of the spread is flake and how much blur, with the exact variance; the path is exact.
+the path during the exposure. The round part of that is drawn as a disc and a dome, mixed by
+how much of the spread is flake and how much blur; the path is exact.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from rvsd_bench.generators.flight import BLUR, DEPTH, DU, DV, GAIN, RADIUS, TURN
 PIXEL_VARIANCE = 1 / 12
 OUTLINE_FROM_PX, OUTLINE_FULL_PX = 1.8, 6.0
 """Flakes of smaller radius are round: pixels hide their outline, which comes by and by."""
+OUTLINE_REACH = 1.25
+"""Outlines stretch so far beyond the disc of equal area."""
 
 
 def splat(
@@ -44,9 +46,9 @@ def splat(
     _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, C, P)
 
 
-X, Y, COS, SIN, PATH, DISC2, DOME2, DISC, DOME, EDGE, AREA = range(11)
+X, Y, COS, SIN, PATH, DISC2, DOME2, DISC, DOME, EDGE, AREA, SHOWN = range(12)
 """Geometry of one flake: start, direction and length of its path, squared radii and weights of disc
-and dome, reach from the path, area."""
+and dome, reach from the path, area, and how far it shows its outline, from 0 to 1."""
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -58,18 +60,32 @@ def _trace(rows: Any, i: int, psf2: float, opacity: float, shape: Any) -> None:
     path = max(run, 1.0)  # the pixel smears a resting flake too
     shift = 0.5 * (run - path)
     shape[X], shape[Y] = rows[i, U] + shift * shape[COS], rows[i, V] + shift * shape[SIN]
+    shown = min(max((radius - OUTLINE_FROM_PX) / (OUTLINE_FULL_PX - OUTLINE_FROM_PX), 0.0), 1.0)
+    shown *= min(max(2.0 - path / radius, 0.0), 1.0)  # motion wipes it out
+    shown *= min(max(2.0 - rows[i, BLUR] / radius, 0.0), 1.0)  # and so does blur
+    shape[SHOWN], shape[AREA] = shown, math.pi * radius**2
+    radius *= 1.0 + (OUTLINE_REACH - 1.0) * shown
     flake, circle = 0.25 * radius**2, 0.0625 * rows[i, BLUR] ** 2
     variance = flake + circle + psf2 + PIXEL_VARIANCE
     # A flake thins out towards its rim as far as its middle need not hide more than everything.
     # Its circle of confusion is a disc.
-    flat = min(max(4.0 - 3.0 / opacity, 0.0), 1.0)
+    flat = min(max(3.0 - 2.0 / opacity, 0.0), 1.0)
     sharp = (flat * flake + circle) / variance
     sharp = sharp if sharp > 0.05 else 0.0
-    shape[PATH], shape[DISC2], shape[DOME2] = path, 4.0 * variance, 6.0 * variance
-    shape[AREA], shape[EDGE] = math.pi * radius**2, math.sqrt(6.0 * variance)
+    shape[PATH], shape[DISC2] = path, 4.0 * variance
+    # The dome of the same spread; of a Gaussian, the dome nearest to it in the least squares.
+    shape[DOME2] = 8.0 * (flake + circle) + 6.7 * (psf2 + PIXEL_VARIANCE)
+    shape[EDGE] = math.sqrt(shape[DOME2])
     weight = radius**2 / path
     shape[DISC] = weight * sharp / shape[DISC2]
-    shape[DOME] = weight * (1.0 - sharp) * 2.0 / shape[DOME2] ** 2
+    shape[DOME] = weight * (1.0 - sharp) * 3.0 / shape[DOME2] ** 3
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _area(s: float, half2: float) -> float:
+    """Return the integral of (half² - s²)² from 0 to s."""
+    s2 = s * s
+    return s * (half2 * half2 - s2 * (half2 * (2.0 / 3.0) - s2 * 0.2))
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -79,7 +95,7 @@ def _coverage(
     """Return the share of the exposure for which a flake covers a pixel centre.
 
     A disc of radius R over a path that passes the point at a distance d covers it while its centre
-    is within h = sqrt(R² - d²) of the nearest place; the dome 2 (1 - (distance/R)²) likewise.
+    is within h = sqrt(R² - d²) of the nearest place; the dome 3 (1 - (distance/R)²)² likewise.
     """
     half2 = dome2 - aside2
     if half2 <= 0.0:
@@ -89,8 +105,7 @@ def _coverage(
     if last <= first:
         return 0.0
     near, far = along - first, along - last
-    lost = (near * near * near - far * far * far) * (1.0 / 3.0)
-    share = dome * (half2 * (last - first) - lost)
+    share = dome * (_area(near, half2) - _area(far, half2))
     half2 = disc2 - aside2
     if disc > 0.0 and half2 > 0.0:
         half = math.sqrt(half2)
@@ -99,8 +114,8 @@ def _coverage(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _outline(along: float, aside: float, radius: float, scale: float, outline: Any) -> float:
-    """Return what the flake's outline, laid over its middle, multiplies its coverage by."""
+def _outline(along: float, aside: float, scale: float, outline: Any) -> float:
+    """Return the flake's outline, laid over its middle, at a place."""
     side = outline.shape[0] - 1
     column = min(max(along * scale + 0.5, 0.0), 0.999) * side
     row = min(max(aside * scale + 0.5, 0.0), 0.999) * side
@@ -108,16 +123,15 @@ def _outline(along: float, aside: float, radius: float, scale: float, outline: A
     right, down = column - j, row - i
     upper = (1.0 - right) * outline[i, j] + right * outline[i, j + 1]
     lower = (1.0 - right) * outline[i + 1, j] + right * outline[i + 1, j + 1]
-    shown = min(1.0, (radius - OUTLINE_FROM_PX) / (OUTLINE_FULL_PX - OUTLINE_FROM_PX))
-    return 1.0 + shown * ((1.0 - down) * upper + down * lower - 1.0)
+    return (1.0 - down) * upper + down * lower
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _cover(shape: Any, box: Any, outline: Any, shaped: bool, patch: Any) -> float:
+def _cover(shape: Any, box: Any, outline: Any, patch: Any) -> float:
     """Write the coverage of a box of pixels into `patch`, row by row; return its sum."""
     cos, sin, path = shape[COS], shape[SIN], shape[PATH]
     disc2, dome2, disc, dome = shape[DISC2], shape[DOME2], shape[DISC], shape[DOME]
-    radius, scale = math.sqrt(shape[AREA] / math.pi), 0.5 / math.sqrt(disc2)
+    shown, scale = shape[SHOWN], 0.5 / math.sqrt(disc2)
     total, k = 0.0, 0
     for y in range(box[1], box[3]):
         dy = y + 0.5 - shape[Y]
@@ -125,8 +139,9 @@ def _cover(shape: Any, box: Any, outline: Any, shaped: bool, patch: Any) -> floa
             dx = x + 0.5 - shape[X]
             along, aside = dx * cos + dy * sin, dy * cos - dx * sin
             share = _coverage(along, aside * aside, path, disc2, dome2, disc, dome)
-            if shaped and share > 0.0:
-                share *= _outline(along - 0.5 * path, aside, radius, scale, outline)
+            if shown > 0.0 and share > 0.0:
+                outer = 1.0 - _outline(along - 0.5 * path, aside, scale, outline)
+                share *= 1.0 - shown * outer
             patch[k] = share
             total += share
             k += 1
@@ -156,7 +171,7 @@ def _splat(
     rows: Any, depth: Any, transmission: Any, outlines: Any, scale: float, psf2: float,
     opacity: float, C: Any, P: Any,
 ) -> None:  # fmt: skip
-    shape, box = np.empty(11), np.empty(4, np.int64)
+    shape, box = np.empty(12), np.empty(4, np.int64)
     patch = np.empty(4096)
     for i in range(rows.shape[0]):
         _trace(rows, i, psf2, opacity, shape)
@@ -168,12 +183,7 @@ def _splat(
         size = (box[2] - box[0]) * (box[3] - box[1])
         if size > patch.shape[0]:
             patch = np.empty(2 * size)
-        shaped = (
-            rows[i, RADIUS] > OUTLINE_FROM_PX
-            and rows[i, BLUR] < 2.0 * rows[i, RADIUS]
-            and shape[PATH] < 3.0 * rows[i, RADIUS]
-        )
-        total = _cover(shape, box, outlines[int(rows[i, TURN] * len(outlines))], shaped, patch)
+        total = _cover(shape, box, outlines[int(rows[i, TURN] * len(outlines))], patch)
         norm = opacity * shape[AREA] / max(total, 1e-12)
         step = int(min(rows[i, DEPTH] * scale, 65535.0))
         light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[step] / 65535.0
