@@ -144,34 +144,33 @@ def evaluate(
         allow_untrained=allow_untrained,
         trust_code=trust_code,
     )
-    _require_portable(plan, workers)
     part = parse_shard(shard)
+    refused = _inspect(plan, workers, report)
     if dry_run:
         return Evaluation(plan, None)
     temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
     folder = Path(out or temporary.name)  # type: ignore[union-attr]
     open_folder(folder, plan, force=force)
-    refused = _inspect(plan)
-    _warn(refused, len(plan.methods), report)
     tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
     died = _score(tasks, workers, executor, report, track)
-    if part.count > 1:
-        return Evaluation(plan, folder, (), len(tasks), temporary)
-    gathered = gather(plan, folder, refused, died)
+    evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
+    return evaluation if part.count > 1 else _conclude(evaluation, refused, died, report)
+
+
+def _conclude(
+    scored: Evaluation,
+    refused: Mapping[str, Sequence[Problem]],
+    died: Mapping[str, str],
+    report: Callable[[str], None],
+) -> Evaluation:
+    """Write the tables; raise if not one method has a headline."""
+    assert scored.folder is not None
+    gathered = gather(scored.plan, scored.folder, refused, died)
     _write(gathered, report)
-    evaluation = Evaluation(plan, folder, gathered.results, len(tasks), temporary)
+    evaluation = replace(scored, results=gathered.results)
     if all(result.withheld for result in gathered.results):
         evaluation.raise_failures()
     return evaluation
-
-
-def _warn(
-    refused: Mapping[str, Sequence[Problem]], methods: int, report: Callable[[str], None]
-) -> None:
-    """Report, before the others are scored, which methods are not; an only one raises later."""
-    for problem in chain.from_iterable(refused.values()) if methods > 1 else ():
-        if problem.withholds:
-            report(f"{problem.level}: {problem}")
 
 
 def _write(gathered: Gathered, report: Callable[[str], None]) -> None:
@@ -194,9 +193,9 @@ def _write(gathered: Gathered, report: Callable[[str], None]) -> None:
             report(f"{problems[0].level}: {problems[0]}{more}")
 
 
-def _require_portable(plan: Plan, workers: int) -> None:
+def _require_portable(plan: Plan) -> None:
     """Refuse restorers given as objects that cannot be sent to other processes."""
-    for method in plan.methods if workers != 1 else ():
+    for method in plan.methods:
         try:
             pickle.dumps(method)
         except Exception as error:  # pickling runs the object's own code
@@ -206,8 +205,14 @@ def _require_portable(plan: Plan, workers: int) -> None:
             ) from error
 
 
-def _inspect(plan: Plan) -> dict[str, list[Problem]]:
-    """Find what is wrong with folders of restored frames before anything is scored."""
+def _inspect(plan: Plan, workers: int, report: Callable[[str], None]) -> dict[str, list[Problem]]:
+    """Find what is wrong with the methods before anything is scored.
+
+    Faults of restored frames are reported at once if there are other methods, whose scoring may
+    take long; those of an only method are raised in the end.
+    """
+    if workers != 1:
+        _require_portable(plan)
     found: dict[str, list[Problem]] = {}
     for method in plan.methods:
         if method.frames is None:
@@ -219,6 +224,9 @@ def _inspect(plan: Plan) -> dict[str, list[Problem]]:
             except InputError as error:
                 problem = Problem("error", "frames", method.label, video.name, str(error))
                 found[method.id].append(problem)
+    for problem in chain.from_iterable(found.values()):
+        if problem.withholds and len(plan.methods) > 1:
+            report(f"{problem.level}: {problem}")
     return found
 
 

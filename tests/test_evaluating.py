@@ -283,6 +283,10 @@ def test_shifted_predictions_are_refused_by_what_they_show(
             write_png(folder / name, frames[min(max(index + step, 0), len(names) - 1)])
     with pytest.raises(InputError, match="look shifted by a frame"):
         evaluate([f"frames:{out}"], data, metrics=["psnr"])
+    table = evaluate(["identity", f"frames:{out}"], data, metrics=["psnr"])
+    assert math.isnan(row(table, "frames").psnr)
+    assert math.isnan(row(table, "frames").psnr_ci_lo)
+    assert row(table, "identity").valid
 
 
 def test_the_truth_handed_in_is_scored_but_not_ranked(data: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from rvsd_bench import dataset, measuring, methods, protocol, scoring
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.clip import Frame
+from rvsd_bench.environment import settled
 from rvsd_bench.images import read_image, write_png
 from rvsd_bench.metrics import CARDS
 from rvsd_bench.runfiles import Part, read_part
@@ -251,3 +252,17 @@ def test_pictures_of_the_middle_frame_are_small_and_whole(
         "truth.jpg",
     ]
     assert cv2.imread(str(folder / "truth.jpg")).shape == (10, 14, 3)
+
+
+def test_arithmetic_is_settled_while_scoring_and_left_as_it_was() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(ZeroDivisionError), settled():
+            assert torch.get_num_threads() == cv2.getNumThreads() == 1
+            assert not torch.backends.cudnn.allow_tf32
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
