@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, better, number
+from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, better, display_name, number
 
 LABELS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "nima": "NIMA", "musiq": "MUSIQ"}
 DECIMALS = {"psnr": 2, "ssim": 4, "lpips": 4, "nima": 3, "musiq": 2}
@@ -36,7 +36,7 @@ def footnotes(group: Group) -> list[str]:
     if group.reported:
         notes.append("† reported by others, not measured here; never ranked with measured rows")
     for row in group.rows:
-        name = row["method_name"] or row["method_id"]
+        name = display_name(row)
         if row["source"] == "oracle":
             notes.append(f"{name}: fitted to the ground truth itself, an upper bound and no method")
         if row["valid"] == "false":
@@ -85,7 +85,7 @@ def _bold(text: str) -> str:
 def _name(row: Row) -> str:
     dagger = " †" if row["source"] == "reported" else ""
     venue = f" ({row['venue']} {row['year']})" if row["venue"] else ""
-    return f"{row['method_name'] or row['method_id']}{venue}{dagger}"
+    return f"{display_name(row)}{venue}{dagger}"
 
 
 def _interval(
@@ -165,7 +165,7 @@ def text_table(group: Group) -> str:
     lines = [["rank", "method", *(LABELS[m] for m in metrics)]]
     for row in group.rows:
         values = [shown(m, number(row, m)) for m in metrics]
-        lines.append([row["rank"] or "–", row["method_name"] or row["method_id"], *values])
+        lines.append([row["rank"] or "–", display_name(row), *values])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = [
         "  ".join(

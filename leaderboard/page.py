@@ -11,7 +11,15 @@ from typing import Any
 
 from rvsd_bench import __version__
 from rvsd_bench.leaderboard.exports import DECIMALS, LABELS, footnotes, placed, shown, title
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, Run, headline, number
+from rvsd_bench.leaderboard.table import (
+    LOWER_IS_BETTER,
+    Group,
+    Row,
+    Run,
+    display_name,
+    headline,
+    number,
+)
 
 MAX_PICTURE_BYTES = 25 * 2**20
 """Pictures beyond this sum are left out, and the page says so."""
@@ -59,7 +67,7 @@ def gather(runs: Sequence[Run]) -> tuple[list[Comparison], int]:
     spent, left_out = 0, 0
     for run in runs:
         by_slug = {run.slug(row["method_id"]): row for row in run.rows}
-        names = {s: row["method_name"] or row["method_id"] for s, row in by_slug.items()}
+        names = {s: display_name(row) for s, row in by_slug.items()}
         inputs = {s for s, row in by_slug.items() if row["source"] == "input"}
         for folder in sorted((run.folder / "pictures").glob("*/*")):
             paths = {path.stem: path for path in sorted(folder.glob("*.jpg"))}
@@ -116,7 +124,7 @@ def _line(
                 "place": place,
             }
         )
-    return {"row": row, "name": row["method_name"] or row["method_id"], "cells": cells}
+    return {"row": row, "name": display_name(row), "cells": cells}
 
 
 def _span(metric: str, low: float, high: float) -> str:
@@ -161,7 +169,7 @@ def _chart(group: Group) -> dict[str, Any] | None:
         ],
         "lines": [
             {
-                "name": row["method_name"] or row["method_id"],
+                "name": display_name(row),
                 "source": row["source"],
                 "at": percent(value),
                 "low": percent(low),
@@ -182,7 +190,7 @@ def _heat(group: Group, runs: Sequence[Run]) -> dict[str, Any] | None:
             same = row["protocol_hash"] == group.protocol_hash and row["split"] == group.split
             if same and row["metric"] == metric and row["dataset"] == group.dataset and row["mean"]:
                 values[row["video"], row["method_id"]] = float(row["mean"])
-    methods = [(r["method_id"], r["method_name"] or r["method_id"]) for r in group.rows]
+    methods = [(r["method_id"], display_name(r)) for r in group.rows]
     videos = sorted({video for video, _ in values})
     base = next((r["method_id"] for r in group.rows if r["source"] == "input"), None)
     if not videos or len(methods) < 2:

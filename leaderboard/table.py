@@ -96,13 +96,18 @@ def _whole(cells: Row) -> Row:
     return {name: cells.get(name, "") for name in LEADERBOARD}
 
 
+def display_name(row: Row) -> str:
+    """Return what a row is called: the unrestored frames are the input, whoever asked for them."""
+    return "Input" if row["source"] == "input" else row["method_name"] or row["method_id"]
+
+
 def number(row: Row, column: str) -> float | None:
     """Return a numeric cell, or None where it is empty."""
     text = row.get(column, "")
     try:
         return float(text) if text else None
     except ValueError:
-        raise InputError(f"{column} of {row.get('method_name')!r} is no number: {text!r}") from None
+        raise InputError(f"{column} of {row.get('method_id')!r} is no number: {text!r}") from None
 
 
 def merge(runs: Sequence[Run]) -> list[Row]:

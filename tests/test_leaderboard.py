@@ -151,7 +151,7 @@ def test_latex_sets_the_best_bold_and_the_second_underlined(tmp_path: Path) -> N
     text = latex(group(read_run(_run(tmp_path / "run", rows)).rows))
     assert r"b & \textbf{22.00} \\" in text
     assert r"a & \underline{20.00} \\" in text
-    assert r"in & 25.00 \\" in text
+    assert r"Input & 25.00 \\" in text
 
 
 def test_lpips_is_better_when_it_is_lower(tmp_path: Path) -> None:
@@ -262,4 +262,4 @@ def test_nothing_to_build_from_and_a_file_for_a_folder_are_refused(tmp_path: Pat
 
 def test_an_unreadable_number_is_named() -> None:
     with pytest.raises(InputError, match="psnr of 'x' is no number"):
-        number({"psnr": "abc", "method_name": "x"}, "psnr")
+        number({"psnr": "abc", "method_id": "x"}, "psnr")
