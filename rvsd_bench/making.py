@@ -74,7 +74,8 @@ def generate(
     `train=0.73,test=0.27`, `size` is (width, height), `shard` is `i/N`. Videos that are already
     finished are kept, unless `force`; if they were made from another recipe, option or input,
     InputError says what changed. One bad clip among several does not stop the others (see
-    `Summary.raise_failures`); the error of an only clip is raised. `dry_run` writes nothing.
+    `Summary.raise_failures`); the error of an only clip is raised, and OutputError as soon as
+    something cannot be written. `dry_run` writes nothing.
     """
     out = Path(out)
     options = Options(seed, depth, motion, layers, container, max_frames, size, fps, licence)
@@ -238,6 +239,8 @@ def _make(
     try:
         with closing(results):
             for job, result in zip(todo, videos):
+                if isinstance(result.error, OutputError):
+                    raise result.error  # the disk is full, or closed: for the others as well
                 if result.error:
                     failed.append((result.id, result.error))
                 else:
