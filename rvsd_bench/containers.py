@@ -16,7 +16,12 @@ from typing import BinaryIO
 
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot"}
 _EBML = b"\x1a\x45\xdf\xa3"
-_SEGMENT, _CLUSTER, _CRC32 = 0x18538067, 0x1F43B675, 0xBF
+_SEGMENT, _CLUSTER, _CRC32, _VOID = 0x18538067, 0x1F43B675, 0xBF, 0xEC
+# What may lie in a segment and in a cluster (RFC 9559); a demuxer would skip anything else, and
+# with it the frames of a cluster whose name is damaged.
+_IN_SEGMENT = {0x114D9B74, 0x1549A966, 0x1654AE6B, _CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770}
+_IN_SEGMENT |= {0x1254C367, _VOID, _CRC32}
+_IN_CLUSTER = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, _VOID, _CRC32}
 
 
 @dataclass(frozen=True)
@@ -87,15 +92,15 @@ def _matroska_damage(file: BinaryIO, size: int) -> Damage | None:
         if end > size:
             return _early(size, end)
         if name == _SEGMENT:
-            return _chain_damage(file, body, end)
+            return _chain_damage(file, body, end, _IN_SEGMENT)
         at = end
     return Damage(size, "it holds no Matroska segment")
 
 
-def _chain_damage(file: BinaryIO, at: int, stop: int) -> Damage | None:
+def _chain_damage(file: BinaryIO, at: int, stop: int, allowed: set[int]) -> Damage | None:
     while at < stop:
         element = _element(file, at)
-        if element is None:
+        if element is None or element[0] not in allowed:
             return Damage(at, "what follows is no Matroska element")
         name, body, end = element
         if end is None:
@@ -105,8 +110,10 @@ def _chain_damage(file: BinaryIO, at: int, stop: int) -> Damage | None:
         checked = _checksum_holds(file, body, end)
         if checked is False:
             return Damage(at, "a checksum does not match")
-        if checked is None and name == _CLUSTER and (inside := _chain_damage(file, body, end)):
-            return inside
+        if checked is None and name == _CLUSTER:
+            inside = _chain_damage(file, body, end, _IN_CLUSTER)
+            if inside:
+                return inside
         at = end
     return None
 

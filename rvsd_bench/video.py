@@ -190,7 +190,7 @@ def _index_packets(path: Path) -> PacketIndex:
         before = sum(packet.at < damage.at for packet in packets)
         problem = f"{damage.reason} (near frame {before})"
     if not packets:
-        raise InputError(f"{path} holds no frames")
+        raise InputError(f"{path} holds no frames" + (f": {problem}" if problem else ""))
     pts = sorted(packet.pts for packet in packets if packet.pts is not None)
     keys = sorted(p.pts for p in packets if p.pts is not None and p.is_key)
     if not timed or len(set(pts)) != len(packets):
@@ -280,6 +280,8 @@ def _cut_to_good(clip: VideoClip) -> VideoClip:
             good += 1
     if good == 0:
         raise clip._failed(0, "cannot be decoded")
+    if good == len(clip) and not clip.index.damage:
+        return clip
     partial = {"declared": max(len(clip), clip.facts["header_frames"] or 0), "kept": good}
     index = replace(clip.index, pts=clip.index.pts[:good])
     return replace(

@@ -171,7 +171,7 @@ def test_sha256_is_the_published_one(tmp_path: Path) -> None:
 
 
 def test_reading_what_is_not_there_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read .*gone: No such file"):
+    with pytest.raises(InputError, match=r"cannot read .*gone: No such file"):
         files.sha256_file(tmp_path / "gone")
 
 
