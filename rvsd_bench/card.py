@@ -89,7 +89,7 @@ def _footage(metas: Metas, licences: list[str]) -> str:
     sources: dict[str, tuple[str, str, list[str]]] = {}
     for (split, name), meta in metas.items():
         source = meta["source"]
-        entry = (source["name"], source["licence"] or _UNSTATED, [])
+        entry: tuple[str, str, list[str]] = (source["name"], source["licence"] or _UNSTATED, [])
         sources.setdefault(source["sha256"], entry)[2].append(f"{split}/{name}")
     rows = [
         f"| {_cell(name)} | `{digest[:12]}` | {_cell(licence)} | {', '.join(videos)} |"

@@ -64,7 +64,7 @@ class TaskResult(Generic[R]):
 
     id: str
     value: R | None = None
-    error: Exception | None = None
+    error: RvsdBenchError | None = None
     trace: str = ""
 
 

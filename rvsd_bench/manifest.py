@@ -25,7 +25,7 @@ FORMAT = 1
 Meta: TypeAlias = Mapping[str, Any]
 """One meta/<video>.json."""
 
-_NEEDED = {
+_NEEDED: dict[str, type | tuple[type, ...]] = {
     "format": int,
     "frames": int,
     "times_s": list,

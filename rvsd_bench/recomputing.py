@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
@@ -31,7 +32,6 @@ def recomposed(place: StoredVideo, meta: Meta, clean: Clip) -> Iterator[Frame]:
     Raises InputError if a layer is unreadable or does not fit, or meta asks for another arithmetic.
     """
     from rvsd_bench.generators.compose import compose, facts
-    from rvsd_bench.images import read_gray16
 
     told = meta["compose"]
     domain, gain = told.get("domain"), told.get("gain")
@@ -43,14 +43,8 @@ def recomposed(place: StoredVideo, meta: Meta, clean: Clip) -> Iterator[Frame]:
     if not _is_light(light):
         raise InputError(f"{place.meta}: the atmospheric light is {light!r}")
     for index, frame in enumerate(clean):
-        planes = []
-        for plane in PLANES:
-            path = place.layers / plane / frame_name(index)
-            values = read_gray16(path)
-            if values.shape != frame.shape[:2]:
-                raise InputError(f"{path} has another size than its frame")
-            planes.append(values)
-        yield compose(frame, *planes, np.array(light, np.uint16), gain, domain)
+        T, z, p = (_plane(place, plane, index, frame) for plane in PLANES)
+        yield compose(frame, T, z, p, np.array(light, np.uint16), gain, domain)
 
 
 def rendered_again(
@@ -75,6 +69,16 @@ def rendered_again(
     if now != meta["depth"]:
         raise InputError(f"{place.label}: its depth was {meta['depth']}, now it is {now}")
     yield from (frame.snowy for frame in rendered(shot, clean))
+
+
+def _plane(place: StoredVideo, plane: str, index: int, frame: Frame) -> NDArray[np.uint16]:
+    from rvsd_bench.images import read_gray16
+
+    path = place.layers / plane / frame_name(index)
+    values = read_gray16(path)
+    if values.shape != frame.shape[:2]:
+        raise InputError(f"{path} has another size than its frame")
+    return values
 
 
 def _is_light(value: Any) -> bool:

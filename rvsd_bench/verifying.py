@@ -169,7 +169,7 @@ def _through_jpeg(frame: Frame) -> Frame:
     from rvsd_bench.images import encode_jpeg
 
     data = np.frombuffer(encode_jpeg(frame), np.uint8)
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB).astype(np.uint8, copy=False)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _file_problems(place: StoredVideo, meta: Meta) -> Iterator[str]:
