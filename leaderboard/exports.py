@@ -6,13 +6,21 @@ from collections.abc import Callable, Sequence
 
 from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, better, display_name, number
 
-LABELS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "nima": "NIMA", "musiq": "MUSIQ"}
-DECIMALS = {"psnr": 2, "ssim": 4, "lpips": 4, "nima": 3, "musiq": 2}
+LABELS = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "nima": "NIMA",
+    "musiq": "MUSIQ",
+    "psnr_snow": "PSNR in snow",
+    "psnr_clear": "PSNR beside snow",
+}
+DECIMALS = {"ssim": 4, "lpips": 4, "nima": 3}
 
 
 def shown(metric: str, value: float | None) -> str:
     """Return a value with the decimals that papers print for its metric."""
-    return "–" if value is None else f"{value:.{DECIMALS[metric]}f}"
+    return "–" if value is None else f"{value:.{DECIMALS.get(metric, 2)}f}"
 
 
 def title(group: Group) -> str:

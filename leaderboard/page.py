@@ -214,7 +214,7 @@ def _heat_cell(
     gain = 0.0 if reference is None else value - reference
     if metric in LOWER_IS_BETTER:
         gain = -gain
-    delta = f"{gain:+.{DECIMALS[metric]}f} over the input" if reference is not None else ""
+    delta = f"{gain:+.{DECIMALS.get(metric, 2)}f} over the input" if reference is not None else ""
     return {"text": shown(metric, value), "gain": round(gain / (reach or 1), 3), "delta": delta}
 
 

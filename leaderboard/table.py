@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rvsd_bench.columns import HEADLINES, LEADERBOARD, SCHEMA_VERSION, read_csv
+from rvsd_bench.columns import HEADLINES, LEADERBOARD, REGIONS, SCHEMA_VERSION, read_csv
 from rvsd_bench.errors import InputError
 
 Row: TypeAlias = dict[str, str]
@@ -48,8 +48,8 @@ class Group:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The headline metrics for which any row has a value."""
-        return tuple(m for m in HEADLINES if any(row[m] for row in self.rows))
+        """The metrics for which any row has a value, headlines first."""
+        return tuple(m for m in (*HEADLINES, *REGIONS) if any(row[m] for row in self.rows))
 
 
 def read_run(folder: Path) -> Run:

@@ -72,15 +72,17 @@ def run_demo(
         )
     models = ["identity", "median", "dcp", f"affine=affine?from={out / FIT}"]
     report(f"scores of {', '.join(m.split('=')[0] for m in models)} -> {out / 'run'}")
-    evaluate(
+    evaluation = evaluate(
         models,
         out / TEST,
         out=out / "run",
-        metrics=_metrics(left_out),
+        skip_missing=True,
         workers=workers,
         report=report,
         track=track,
-    ).raise_failures()
+    )
+    evaluation.raise_failures()
+    left_out += [f"{name}: {why}" for name, why in evaluation.plan.skipped.items()]
     groups = build([out / "run"], out / "leaderboard", reported=True)
     sheet = _sheet(test[0], out)
     return Demo(footage, out / "leaderboard" / "index.html", sheet, tuple(groups), tuple(left_out))
@@ -132,17 +134,6 @@ def _film(scene: str, folder: Path, frames: int) -> Path:
             write_png(pictures / f"{index:04d}.png", frame)
             np.save(depths / f"{index:04d}.npy", clip.depth(index))
     return target
-
-
-def _metrics(left_out: list[str]) -> list[str]:
-    from rvsd_bench import weights
-
-    try:
-        weights.find("lpips")
-    except MissingError as error:
-        left_out.append(f"LPIPS: {error}")
-        return ["psnr", "ssim"]
-    return ["psnr", "ssim", "lpips"]
 
 
 def _sheet(clip: Path, out: Path) -> Path:
