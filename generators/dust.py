@@ -20,7 +20,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rvsd_bench.generators.haze import LEVELS
+from rvsd_bench.generators.haze import LEVELS, veil_depth
 from rvsd_bench.generators.population import View
 from rvsd_bench.generators.scene import Camera
 from rvsd_bench.generators.size_law import SizeLaw
@@ -151,9 +151,7 @@ def fill_shells(
     first = np.minimum(view.reach_m(law.diameter_m, areas_px2[0]), far_m)
     last = np.minimum(view.reach_m(law.diameter_m, areas_px2[1]), far_m)
     steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * far_m / (LEVELS - 1)
-    sums = np.array(
-        [_Shell(law, first, np.clip(z, first, last)).optical_depth.sum() for z in steps]
-    )
+    sums = veil_depth(law, first, steps) - veil_depth(law, last, steps)
     low, high = np.interp([0.005 * sums[-1], 0.98 * sums[-1]], sums, steps)
     edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], far_m])
     shells = [_Shell(law, np.clip(first, a, b), np.clip(last, a, b)) for a, b in pairwise(edges)]

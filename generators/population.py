@@ -24,8 +24,9 @@ from rvsd_bench.generators.size_law import (
 )
 from rvsd_bench.seeds import stream
 
-PX_PER_AREA, LARGEST_AREA_PX2 = 3200, 4.0
-"""Flakes are drawn singly from an area of width/3200 px2 on, or less many from up to 4 px2 on."""
+LEAST_AREA_PX2, MOST_AREA_PX2 = 0.4, 4.0
+"""Flakes are drawn singly from the first area on at a width of 1280 pixels, in proportion at others
+but never below a quarter of it; if they are too many, from up to the second area on."""
 SLOWEST_M_PER_S = 0.2
 MARGIN = 1.1
 """A box is wider than the view at its far end by this factor: blurred flakes enter gradually."""
@@ -99,8 +100,8 @@ def smallest_area_px2(law: SizeLaw, scene: Scene, view: View) -> float:
     The count falls with the area to the power -3/2. Raises InputError if even flakes above 4 px2
     are too many.
     """
-    least = view.size[1] / PX_PER_AREA
-    low, high = math.log(least), math.log(LARGEST_AREA_PX2)
+    least = LEAST_AREA_PX2 * max(view.size[1] / 1280, 0.25)
+    low, high = math.log(least), math.log(MOST_AREA_PX2)
     most = scene.tiers.max_sim
     if expected_count(law, scene, view, least).sum() <= most:
         return least

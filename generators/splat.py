@@ -174,6 +174,9 @@ def _splat(
     shape, box = np.empty(12), np.empty(4, np.int64)
     patch = np.empty(4096)
     for i in range(rows.shape[0]):
+        step = int(rows[i, DEPTH] * scale + 0.5)
+        if step > 65535:
+            continue  # behind all that the scene holds
         _trace(rows, i, psf2, opacity, shape)
         run, fall, edge = shape[PATH] * shape[COS], shape[PATH] * shape[SIN], shape[EDGE]
         box[0] = math.floor(shape[X] + min(run, 0.0) - edge)
@@ -185,6 +188,5 @@ def _splat(
             patch = np.empty(2 * size)
         total = _cover(shape, box, outlines[int(rows[i, TURN] * len(outlines))], patch)
         norm = opacity * shape[AREA] / max(total, 1e-12)
-        step = int(min(rows[i, DEPTH] * scale, 65535.0))
         light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[step] / 65535.0
         _mix(patch, box, norm, step, light, depth, C, P)

@@ -89,6 +89,7 @@ def test_nothing_is_drawn_where_the_scene_is_nearer() -> None:
     C, P = _draw([_row(z=5.0)], depth_m=2.0)
     assert C.min() == 1 and P.max() == 0
     assert _draw([_row(z=5.0)], depth_m=5.1)[0].min() < 1
+    assert _draw([_row(z=101.0)], depth_m=100.0)[0].min() == 1  # the sky is at 100 m
 
 
 def test_a_near_flake_covers_a_far_one() -> None:
