@@ -74,8 +74,8 @@ class Dust:
         buffer = np.empty(width, np.float32)
         _draw(self.tiles, self.share, columns, rows, weight, depth, light, buffer, C, P)
 
-    def _sheets(self, time_s: float) -> tuple[NDArray[np.float64], ...]:
-        """Return depth, weight and shift of the sheets of each shell, each [S, K]."""
+    def _sheets(self, time_s: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return depth in metres, weight and shift of the sheets of each shell, each [S, K]."""
         speed = self.velocity_m_per_s[:, 2:]
         if not speed.any():
             return self.depth_m[:, None], np.ones_like(speed, np.float32), np.zeros_like(speed)
@@ -205,8 +205,9 @@ def _tile(
     area = np.pi / 4 * (shell.law.diameter_m[sort] * focal_px / depth) ** 2
     side = GRID * TILE_PX
     place = (numbers[:, 2] * side).astype(np.int64) * side + (numbers[:, 3] * side).astype(np.int64)
-    grid = np.bincount(place, shell.law.opacity * larger * area, side * side).reshape(side, side)
-    blurred = _blur(grid * GRID**2, psf_sigma_px, np.zeros(2) if sheets else streak_px)
+    hidden = np.bincount(place, shell.law.opacity * larger * area * GRID**2, side * side)
+    grid = np.asarray(hidden, np.float64).reshape(side, side)
+    blurred = _blur(grid, psf_sigma_px, np.zeros(2) if sheets else streak_px)
     return np.rint(np.clip(blurred, 0, 1) * 65535).astype(np.uint16)
 
 

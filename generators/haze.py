@@ -16,13 +16,13 @@ LEVELS = 65536
 
 def depth_levels(far_m: float) -> NDArray[np.float64]:
     """Return the depths in metres, float64 [65536], for which the tables of a shot hold values."""
-    return np.arange(LEVELS) * (far_m / (LEVELS - 1))
+    return np.linspace(0.0, far_m, LEVELS)
 
 
 def depth_index(depth: NDArray[np.float32], far_m: float) -> NDArray[np.uint16]:
     """Return for each planar depth in metres the index of the nearest tabulated one, uint16."""
     steps = depth * np.float32((LEVELS - 1) / far_m)
-    return np.minimum(np.rint(steps), np.float32(LEVELS - 1)).astype(np.uint16)
+    return np.asarray(np.minimum(np.rint(steps), np.float32(LEVELS - 1)), np.uint16)
 
 
 def veil_depth(
@@ -43,4 +43,4 @@ def veil_depth(
 
 def transmission_table(tau: NDArray[np.float64]) -> NDArray[np.uint16]:
     """Return exp(-tau) as 16-bit transmission (Bouguer's law)."""
-    return np.rint(65535 * np.exp(-tau)).astype(np.uint16)
+    return np.asarray(np.rint(65535 * np.exp(-tau)), np.uint16)

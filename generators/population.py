@@ -91,7 +91,8 @@ def bin_reach_m(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> NDAr
 def expected_count(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> NDArray[np.float64]:
     """Return for each bin the number of flakes that its box holds on average."""
     volume = np.prod(view.boxes_m(bin_reach_m(law, scene, view, area_px2)), axis=1)
-    return law.number_per_m3.reshape(BINS, CLASSES_PER_BIN).sum(axis=1) * volume
+    number_per_m3 = law.number_per_m3.reshape(BINS, CLASSES_PER_BIN).sum(axis=1)
+    return np.asarray(number_per_m3 * volume)
 
 
 def smallest_area_px2(law: SizeLaw, scene: Scene, view: View) -> float:

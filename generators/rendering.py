@@ -19,10 +19,11 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.generators.compose import compose, facts, gain_for
 from rvsd_bench.generators.depth import DepthSource, resolve_depth
 from rvsd_bench.generators.haze import depth_index
-from rvsd_bench.generators.light import LUMA, estimate_light
+from rvsd_bench.generators.light import estimate_light
 from rvsd_bench.generators.motion import Motion, resolve_motion
 from rvsd_bench.generators.recipes import Recipe
 from rvsd_bench.generators.scene import Scene
+from rvsd_bench.generators.sky import LUMA
 from rvsd_bench.generators.snowfall import Snowfall, snowfall
 
 SKY_SHARE = 0.9

@@ -105,7 +105,7 @@ def _coverage(
     if last <= first:
         return 0.0
     near, far = along - first, along - last
-    share = dome * (_area(near, half2) - _area(far, half2))
+    share: float = dome * (_area(near, half2) - _area(far, half2))
     half2 = disc2 - aside2
     if disc > 0.0 and half2 > 0.0:
         half = math.sqrt(half2)
@@ -121,8 +121,8 @@ def _outline(along: float, aside: float, scale: float, outline: Any) -> float:
     row = min(max(aside * scale + 0.5, 0.0), 0.999) * side
     j, i = int(column), int(row)
     right, down = column - j, row - i
-    upper = (1.0 - right) * outline[i, j] + right * outline[i, j + 1]
-    lower = (1.0 - right) * outline[i + 1, j] + right * outline[i + 1, j + 1]
+    upper: float = (1.0 - right) * outline[i, j] + right * outline[i, j + 1]
+    lower: float = (1.0 - right) * outline[i + 1, j] + right * outline[i + 1, j + 1]
     return (1.0 - down) * upper + down * lower
 
 

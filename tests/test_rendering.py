@@ -58,6 +58,7 @@ def test_a_view_that_begins_later_shows_the_same_snow() -> None:
 
 def test_seed_source_and_variant_each_change_the_snow() -> None:
     clip = _clip(1)
+    few = _scene("flurry")
     keys = [(0, "a", 0), (1, "a", 0), (0, "b", 0), (0, "a", 1)]
     digests = {
         _digest(
