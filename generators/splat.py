@@ -121,9 +121,10 @@ def _outline(along: float, aside: float, scale: float, outline: Any) -> float:
     row = min(max(aside * scale + 0.5, 0.0), 0.999) * side
     j, i = int(column), int(row)
     right, down = column - j, row - i
-    upper: float = (1.0 - right) * outline[i, j] + right * outline[i, j + 1]
-    lower: float = (1.0 - right) * outline[i + 1, j] + right * outline[i + 1, j + 1]
-    return (1.0 - down) * upper + down * lower
+    upper = (1.0 - right) * outline[i, j] + right * outline[i, j + 1]
+    lower = (1.0 - right) * outline[i + 1, j] + right * outline[i + 1, j + 1]
+    shade: float = (1.0 - down) * upper + down * lower
+    return shade
 
 
 @numba.njit(cache=True, error_model="numpy")

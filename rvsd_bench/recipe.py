@@ -147,6 +147,10 @@ def _one_of(value: Any, literal: Any) -> Any:
     return value
 
 
+def _is_choice(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
 @cache
 def _converter() -> cattrs.Converter:
     import cattrs
@@ -156,7 +160,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(int, _exactly(int, "a whole number"))
     converter.register_structure_hook(bool, _exactly(bool, "true or false"))
     converter.register_structure_hook(str, _exactly(str, "text"))
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) == Literal, _one_of)
+    converter.register_structure_hook_func(_is_choice, _one_of)
     return converter
 
 
