@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import natural_key, sha256_bytes, sha256_file
+from rvsd_bench.generators import exr
 
 SUFFIXES = (".png", ".npy", ".exr")
 UNITS_PER_M = 1000.0
@@ -123,17 +123,10 @@ def _read_npy(path: Path) -> NDArray[np.float32]:
 
 
 def _read_exr(path: Path) -> NDArray[np.float32]:
-    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # OpenCV reads it at the first EXR
-    import cv2
-
-    encoded = np.frombuffer(path.read_bytes(), np.uint8)
     try:
-        values = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
-    except cv2.error:
-        values = None
-    if values is None:
-        raise InputError(f"{path} is not an EXR file that OpenCV can read")
-    return np.asarray(values[..., 0] if values.ndim == 3 else values, np.float32)
+        return exr.decode(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a readable EXR file: {error}") from error
 
 
 def checked(

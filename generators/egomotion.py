@@ -18,6 +18,8 @@ STILL_PX = 0.3
 MOST_SAMPLES = 20_000
 SPEEDS_M_PER_S = np.arange(-15.0, 60.5, 0.75)
 LEAST_CONFIDENCE = 0.2
+FAINT_SLOPE = 6
+"""Sobel slopes below this are mostly what a video coder repeats in place from frame to frame."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,8 @@ def _radial_slope(
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
     across, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     slope = (across * offset_x + down * offset_y) / (np.hypot(offset_x, offset_y) + 1)
-    return np.clip(slope, -60, 60).astype(np.float32)
+    strong = np.clip(np.abs(slope) - FAINT_SLOPE, 0, 50)
+    return np.asarray(np.sign(slope) * strong, np.float32)
 
 
 def _sample(picture: NDArray[np.float32], place: Array) -> NDArray[np.float32]:

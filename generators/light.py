@@ -60,12 +60,12 @@ def _linear(frame: Frame) -> NDArray[np.float64]:
 def _above_horizon(colour: NDArray[np.float64], sky: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the median colour of the lowest sky pixels of the columns that reach furthest down.
 
-    Half of the columns, those whose sky ends lowest, see it nearest the horizon; the others end at
-    a roof or a tree.
+    A quarter of the columns, those whose sky ends lowest, see it nearest the horizon; the others
+    end at a roof, a tree or a car.
     """
     height = len(sky)
     lowest = np.where(sky.any(axis=0), height - 1 - np.argmax(sky[::-1], axis=0), -1)
-    deep = lowest >= np.median(lowest[lowest >= 0])
+    deep = lowest >= np.percentile(lowest[lowest >= 0], 75)
     rows = np.arange(height)[:, None]
     band = sky & (rows > lowest - max(2, height // 40)) & deep
     return np.asarray(np.median(colour[band], axis=0))
