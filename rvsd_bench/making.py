@@ -284,7 +284,7 @@ def _locked(out: Path, name: str, wait_s: float = 0) -> Iterator[None]:
     except Timeout as error:
         raise InputError(f"{out} is being written by another run: wait until it ends") from error
     except OSError as error:
-        raise OutputError(error.errno, f"cannot write into {out}: {error.strerror}") from error
+        raise OutputError(f"cannot write into {out}: {error.strerror}") from error
     try:
         yield
     finally:

@@ -148,8 +148,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = f"cannot make the folder {path}: {error.strerror}"
-        raise OutputError(error.errno, reason) from error
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
 
 
 def _as_stored(clip: Clip, clean: Path, container: str) -> Clip:

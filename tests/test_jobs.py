@@ -59,6 +59,13 @@ def test_a_task_that_kills_its_process_fails_alone() -> None:
     assert "killed" in str(results[3].error)
 
 
+def test_after_a_crash_the_others_share_a_pool_again() -> None:
+    who = "[__import__('time').sleep(0.2), __import__('os').getpid()][1]"
+    results = _evaluated(EXIT, *[who] * 9, workers=2)
+    assert "killed" in str(results[0].error)
+    assert len({r.value for r in results[1:]}) <= 4  # two of each pool, not one for each task
+
+
 def test_worker_processes_keep_to_one_thread() -> None:
     threads = "__import__('cv2').getNumThreads()"
     numba = "__import__('numba').config.NUMBA_NUM_THREADS"

@@ -21,7 +21,7 @@ from rvsd_bench import making, publishing
 from rvsd_bench.clip import Clip
 from rvsd_bench.colour import enc8, lin16
 from rvsd_bench.errors import InputError, OutputError, PartialError
-from rvsd_bench.files import tree_digest
+from rvsd_bench.files import tree_digest, write_json
 from rvsd_bench.generators import Recipe, Shot
 from rvsd_bench.images import read_gray16, read_image, write_png
 
@@ -280,9 +280,7 @@ def _failing_after(calls: int, error: BaseException) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("calls", [0, 3, 5, 14, 17])
-@pytest.mark.parametrize(
-    "error", [OutputError(28, "cannot write x: disk full"), KeyboardInterrupt()]
-)
+@pytest.mark.parametrize("error", [OutputError("cannot write x: disk full"), KeyboardInterrupt()])
 def test_a_full_disk_or_an_interrupt_leaves_only_whole_videos(
     clips: Path,
     tmp_path: Path,
@@ -304,6 +302,31 @@ def test_a_full_disk_or_an_interrupt_leaves_only_whole_videos(
     assert len(finished) == (1 if calls >= 10 else 0)
     making.generate([clips], out, **FAST)
     assert tree_digest(out) == tree_digest(tmp_path / "whole")
+
+
+def test_a_video_file_does_not_stay_when_its_layers_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = _clip(tmp_path / "clip")
+    monkeypatch.setattr(publishing, "_write", _failing_after(4, InputError("no such depth")))
+    with pytest.raises(InputError, match="no such depth"):
+        making.generate([clip], tmp_path / "out", container="ffv1", **FAST)
+    assert not (tmp_path / "out").exists()
+
+
+def test_meta_is_written_when_all_else_is_in_place(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, seen = tmp_path / "out/test", []
+
+    def watched(path: Path, value: Any) -> None:
+        if path.parent.name == "meta":
+            seen.append(all((place / name).is_file() for name in value["files"]))
+        write_json(path, value)
+
+    monkeypatch.setattr("rvsd_bench.files.write_json", watched)
+    making.generate([clips], tmp_path / "out", **FAST)
+    assert seen == [True, True, True]
 
 
 def test_a_killed_job_goes_on_to_the_same_bytes(clips: Path, tmp_path: Path) -> None:

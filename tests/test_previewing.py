@@ -71,6 +71,16 @@ def test_the_sheet_has_a_row_per_layer_and_a_column_per_time(clip: ArrayClip, sh
     assert air[0] > air[-1] + 20
 
 
+def test_snow_that_darkens_is_darker_than_mid_grey(clip: ArrayClip) -> None:
+    dim = Recipe({"tiers": {"dust_ratio": 2.0}, "light": {"airlight": [0.02, 0.02, 0.02]}}, "dim")
+    shot = prepare(clip, dim, seed=0, depth="ground", motion="static")
+    width, height, tops, lefts = _cells(sheet := contact_sheet(clip, shot))
+    shown = sheet[tops[4] : tops[4] + height, lefts[0] : lefts[0] + width, 2].astype(float)
+    S = cv2.resize(render_frame(shot, 0, clip[0]).S[..., 2], (width, height))
+    assert (S < -0.02).any()
+    assert (S[S < -0.02] * (shown[S < -0.02] - 127.5) > 0).all()
+
+
 def test_the_divider_has_the_clean_frame_left_and_snow_right(clip: ArrayClip, shot: Shot) -> None:
     for index, picture in enumerate(moving_divider(clip, shot, 160)):
         white = np.flatnonzero((picture == 255).all(axis=(0, 2)))
