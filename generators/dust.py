@@ -140,7 +140,6 @@ def fill_shells(
     view: View,
     camera: Camera,
     areas_px2: tuple[float, float],
-    far_m: float,
     drift_m_per_s: tuple[float, float, float],
     key: tuple[int | str, ...],
 ) -> Dust:
@@ -148,12 +147,11 @@ def fill_shells(
 
     `drift_m_per_s` is the wind relative to the camera; flakes fall besides.
     """
-    first = np.minimum(view.reach_m(law.diameter_m, areas_px2[0]), far_m)
-    last = np.minimum(view.reach_m(law.diameter_m, areas_px2[1]), far_m)
-    steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * far_m / (LEVELS - 1)
+    first, last = (view.reach_m(law.diameter_m, area) for area in areas_px2)
+    steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * view.far_m / (LEVELS - 1)
     sums = veil_depth(law, first, steps) - veil_depth(law, last, steps)
     low, high = np.interp([0.005 * sums[-1], 0.98 * sums[-1]], sums, steps)
-    edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], far_m])
+    edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], view.far_m])
     shells = [_Shell(law, np.clip(first, a, b), np.clip(last, a, b)) for a, b in pairwise(edges)]
     bounds = np.interp(edges, steps, sums)
     parts = np.maximum(np.diff(bounds), 1e-12)

@@ -25,8 +25,9 @@ from rvsd_bench.generators.size_law import (
 from rvsd_bench.seeds import stream
 
 LEAST_AREA_PX2, MOST_AREA_PX2 = 0.4, 4.0
-"""Flakes are drawn singly from the first area on at a width of 1280 pixels, in proportion at others
-but never below a quarter of it; if they are too many, from up to the second area on."""
+"""At a width of 1280 pixels flakes are drawn singly from the first area on, in proportion at others
+but never below a quarter of it; if they are too many, from up to the second area on, which grows
+with the square of larger widths."""
 SLOWEST_M_PER_S = 0.2
 MARGIN = 1.1
 """A box is wider than the view at its far end by this factor: blurred flakes enter gradually."""
@@ -34,18 +35,19 @@ MARGIN = 1.1
 
 @dataclass(frozen=True)
 class View:
-    """The frustum that flakes are seen in: focal length, size and nearest depth."""
+    """The frustum that flakes are seen in: focal length, size (H, W), first and last depth."""
 
     focal_px: float
     size: tuple[int, int]
     near_m: float
+    far_m: float
 
     def reach_m(
         self, diameter_m: NDArray[np.float64] | float, area_px2: float
     ) -> NDArray[np.float64]:
-        """Return the depth at which a sharp disc of a diameter covers an area of the picture."""
+        """Return the depth, in the view, down to which a sharp disc covers an area or more."""
         reach = np.asarray(diameter_m) * self.focal_px * math.sqrt(math.pi / 4 / area_px2)
-        return np.asarray(np.maximum(reach, self.near_m))
+        return np.asarray(np.clip(reach, self.near_m, self.far_m))
 
     def boxes_m(self, depth_m: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the boxes [N, 3] in x, y, z that hold the view down to some depths."""
@@ -98,11 +100,12 @@ def expected_count(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> N
 def smallest_area_px2(law: SizeLaw, scene: Scene, view: View) -> float:
     """Return the area above which flakes are drawn singly, as small as `tiers.max_sim` allows.
 
-    The count falls with the area to the power -3/2. Raises InputError if even flakes above 4 px2
-    are too many.
+    The count falls with the area to the power -3/2. Raises InputError if they are too
+    many even from the largest such area on.
     """
-    least = LEAST_AREA_PX2 * max(view.size[1] / 1280, 0.25)
-    low, high = math.log(least), math.log(MOST_AREA_PX2)
+    wider = view.size[1] / 1280
+    least = LEAST_AREA_PX2 * max(wider, 0.25)
+    low, high = math.log(least), math.log(MOST_AREA_PX2 * max(wider, 1) ** 2)
     most = scene.tiers.max_sim
     if expected_count(law, scene, view, least).sum() <= most:
         return least

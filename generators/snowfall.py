@@ -81,13 +81,13 @@ def snowfall(
     No flake shines more than `brightest` times the air; all chance comes from streams under `key`.
     """
     law, camera = size_law(scene.snow), scene.camera
-    view = View(camera.focal_px(size[1]), size, camera.near_m)
+    view = View(camera.focal_px(size[1]), size, camera.near_m, far_m)
     single = smallest_area_px2(law, scene, view)
     areas = (single, single / scene.tiers.dust_ratio)
     flakes = populate(law, scene, view, single, brightest, key)
     wind = scene.wind.velocity_m_per_s
     right, down, forward = (w - c for w, c in zip(wind, camera_m_per_s, strict=True))
-    dust = fill_shells(law, view, camera, areas, far_m, (right, down, forward), key)
+    dust = fill_shells(law, view, camera, areas, (right, down, forward), key)
     levels = depth_levels(far_m)
     veil = veil_depth(law, view.reach_m(law.diameter_m, areas[1]), levels)
     transmission = transmission_table(scene.fog.extinction_per_m * levels + veil)

@@ -10,15 +10,15 @@ from rvsd_bench.generators.population import View
 from rvsd_bench.generators.scene import Camera, Snow
 from rvsd_bench.generators.size_law import size_law
 
-VIEW = View(576.0, (360, 640), 0.3)
 FAR = 80.0
+VIEW = View(576.0, (360, 640), 0.3, FAR)
 AREAS = (0.3, 0.006)
 LAW = size_law(Snow(rate_mm_per_h=2.0))
 
 
 def _dust(drift: tuple[float, float, float] = (1.0, 0.0, 0.0), **camera: float) -> Dust:
     settings = Camera(**({"psf_sigma_px": 0.6, "shutter_s": 0.004} | camera))
-    return fill_shells(LAW, VIEW, settings, AREAS, FAR, drift, ("t",))
+    return fill_shells(LAW, VIEW, settings, AREAS, drift, ("t",))
 
 
 def _alpha(dust: Dust, time_s: float, depth: int = 65535, size: Any = (128, 256)) -> Any:
@@ -28,8 +28,7 @@ def _alpha(dust: Dust, time_s: float, depth: int = 65535, size: Any = (128, 256)
 
 
 def _ranges(depth_m: float = FAR) -> Any:
-    first = np.minimum(VIEW.reach_m(LAW.diameter_m, AREAS[0]), FAR)
-    last = np.minimum(VIEW.reach_m(LAW.diameter_m, AREAS[1]), FAR)
+    first, last = (VIEW.reach_m(LAW.diameter_m, area) for area in AREAS)
     return first, np.clip(depth_m, first, last)
 
 

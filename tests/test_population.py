@@ -23,7 +23,7 @@ from rvsd_bench.generators.scene import Camera, Scene, Snow, Tiers, Wind
 from rvsd_bench.generators.size_law import size_law
 from rvsd_bench.generators.turbulence import modes
 
-VIEW = View(288.0, (180, 320), 0.3)
+VIEW = View(288.0, (180, 320), 0.3, 1000.0)
 STILL = Wind((0.0, 0.0, 0.0), 0.0)
 
 
@@ -111,7 +111,7 @@ def test_the_simulated_number_keeps_to_its_limit() -> None:
 def test_too_much_snow_for_the_limit_is_refused() -> None:
     scene = Scene(snow=Snow(rate_mm_per_h=15.0), tiers=Tiers(max_sim=1000))
     with pytest.raises(InputError, match=r"tiers\.max_sim is 1000"):
-        smallest_area_px2(size_law(scene.snow), scene, View(1728.0, (1080, 1920), 0.3))
+        smallest_area_px2(size_law(scene.snow), scene, View(1728.0, (1080, 1920), 0.3, 150.0))
 
 
 def test_a_streak_is_the_path_during_the_exposure() -> None:
