@@ -100,22 +100,18 @@ class VideoClip:
 
     def _decode(self, first: int) -> Iterator[Any]:
         """Yield the decoder's pictures from number `first` to the last."""
-        for key in self._keys_before(first):
-            frames = self._run(first, key)
+        keys = self.index.keys[self.index.keys <= self.index.pts[first]]
+        if first and len(keys):
+            frames = self._run(first, int(keys[-1]))
             try:
                 head = next(frames)
-            except InputError:  # decoding cannot begin at every key frame: try an earlier one
-                continue
-            yield head
-            yield from frames
-            return
-        yield from self._run(first, None)
-
-    def _keys_before(self, first: int) -> list[int]:
-        if not self.index.seekable or first == 0:
-            return []
-        keys = self.index.keys[self.index.keys <= self.index.pts[first]]
-        return [int(key) for key in keys[-2:][::-1]]
+            except InputError:  # decoding cannot begin at every key frame
+                frames = self._run(first, None)
+            else:
+                yield head
+        else:
+            frames = self._run(first, None)
+        yield from frames
 
     def _run(self, first: int, key: int | None) -> Iterator[Any]:
         """Decode from a key frame, or from the start, and yield what comes from `first` on."""
@@ -265,12 +261,14 @@ def _rate(times: NDArray[np.float64], declared: float | None, tick: float) -> tu
     """Return frames per second, and whether the steps differ by more than the clock's rounding."""
     if len(times) < 2:
         return declared or DEFAULT_FPS, False
-    steps = np.diff(times)
-    typical = float(np.median(steps))
-    if np.abs(steps - typical).max() > 1.01 * max(tick, 1e-3):
+    steps, span = np.diff(times), float(times[-1] - times[0])
+    typical, rounding = float(np.median(steps)), max(tick, 1e-3)
+    if np.abs(steps - typical).max() > 1.01 * rounding:
         return round(1 / typical, 6), True
-    mean = (len(times) - 1) / float(times[-1] - times[0])
-    return (declared if declared and abs(declared / mean - 1) < 0.01 else round(mean, 6)), False
+    mean = len(steps) / span
+    if declared and abs(declared / mean - 1) <= 2 * rounding / span:
+        return declared, False
+    return round(mean, 6), False
 
 
 def _cut_to_good(clip: VideoClip) -> VideoClip:

@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError
+from rvsd_bench.images import encode_jpeg
 from rvsd_bench.video import open_video
 
 FFMPEG = shutil.which("ffmpeg")
@@ -110,6 +111,14 @@ def test_other_chroma_and_full_range_equal_the_ffmpeg_program(folder: Path, pixe
         assert np.array_equal(ours, theirs)
 
 
+@needs_ffmpeg
+def test_halved_chroma_at_an_odd_size_equals_the_ffmpeg_program(folder: Path) -> None:
+    frames = scenes(3, height=47, width=63)
+    path = encode(folder / "odd420.mkv", frames, codec="ffv1", options={"g": "1"})
+    for ours, theirs in zip(open_video(path), ffmpeg(path, (47, 63)), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
 def test_a_clip_says_its_size_rate_name_and_length(plain: Path) -> None:
     clip = open_video(plain)
     assert (clip.name, clip.size, clip.fps, len(clip)) == ("plain", (48, 64), 25.0, COUNT)
@@ -150,6 +159,34 @@ def test_reading_forward_does_not_start_again(plain: Path, monkeypatch: pytest.M
     assert len(opened) <= 1 + np.ceil(COUNT / 12)  # at most once for each key frame
 
 
+def test_a_far_frame_is_reached_through_its_key_frame(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = open_video(plain)
+    seen = []
+    really = type(clip)._check
+    monkeypatch.setattr(type(clip), "_check", lambda *a: seen.append(a[2]) or really(*a))
+    clip[0]
+    clip[COUNT - 1]
+    clip[13]
+    assert seen == [0, COUNT - 1, 13]
+
+
+@needs_ffmpeg
+def test_a_video_without_usable_time_stamps_is_read_by_its_order(folder: Path, plain: Path) -> None:
+    """Xvid in AVI packs two pictures into one packet; stamps of packets and pictures differ."""
+    path = folder / "xvid.avi"
+    command = [str(FFMPEG), "-nostdin", "-v", "error", "-i", str(plain), "-c:v", "libxvid"]
+    if subprocess.run([*command, "-bf", "2", str(path)], check=False).returncode:
+        pytest.skip("this ffmpeg has no Xvid encoder")
+    clip = open_video(path)
+    expected = ffmpeg(path, (48, 64))
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(clip, expected, strict=True))
+    assert np.array_equal(clip[20], expected[20])
+    assert clip.times == pytest.approx(np.arange(len(expected)) / 25)
+    assert clip.facts["notes"] == ["the file has no usable time stamps; frames are evenly spaced"]
+
+
 def test_an_index_beyond_the_clip_is_an_index_error(plain: Path) -> None:
     for index in (COUNT, -COUNT - 1):
         with pytest.raises(IndexError, match=f"has {COUNT} frames"):
@@ -172,9 +209,12 @@ def test_uneven_time_stamps_are_kept(folder: Path) -> None:
     assert clip.fps == pytest.approx(25, abs=0.05)
 
 
-def test_milliseconds_of_matroska_do_not_make_the_rate_variable(folder: Path) -> None:
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_stamps_rounded_to_milliseconds_do_not_make_the_rate_variable(
+    folder: Path, suffix: str
+) -> None:
     ticks = [round(1000 * number / 29.97) for number in range(COUNT)]
-    clip = open_video(encode(folder / "rounded.mkv", scenes(), ticks=ticks))
+    clip = open_video(encode(folder / f"rounded.{suffix}", scenes(), ticks=ticks))
     assert clip.facts["variable_frame_rate"] is False
     assert clip.fps == pytest.approx(29.97, abs=0.02)
 
@@ -339,16 +379,20 @@ def test_an_index_that_was_never_written_is_named(tmp_path: Path, plain: Path) -
     assert "its index (moov) is missing" in refusal(path)
 
 
+@pytest.mark.parametrize("where", ["inside a frame", "between frames"])
 def test_a_video_whose_index_promises_more_than_there_is_names_the_frame(
-    tmp_path: Path, fast: Path
+    tmp_path: Path, fast: Path, where: str
 ) -> None:
     """Cut the data, then mend the length of its box: only the frames can tell."""
     data = fast.read_bytes()
+    with av.open(str(fast)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
     at = data.rindex(b"mdat") - 4
-    kept = (len(data) - at) // 2
+    end = starts[20] + (3 if where == "inside a frame" else 0)
     path = tmp_path / "mended.mp4"
-    path.write_bytes(data[:at] + struct.pack(">I", kept) + data[at + 4 : at + kept])
-    assert "frame" in refusal(path)
+    path.write_bytes(data[:at] + struct.pack(">I", end - at) + data[at + 4 : end])
+    told = {"inside a frame": "frame 20 is cut short"}
+    assert told.get(where, f"it declares {COUNT} frames and holds 20") in refusal(path)
 
 
 @pytest.mark.parametrize("kind", ["fast.mp4", "x264.mkv", "ffv1.mkv", "vp9.webm"])
@@ -412,10 +456,36 @@ def test_a_picture_larger_than_8192_is_refused_before_it_is_decoded(folder: Path
         open_video(path)
 
 
-def test_a_change_of_size_in_mid_stream_is_refused(folder: Path, tmp_path: Path) -> None:
-    parts = []
-    for number, (height, width) in enumerate([(48, 64), (64, 80)]):
-        part = encode(tmp_path / f"{number}.ts", scenes(8, height=height, width=width))
-        parts.append(part.read_bytes())
-    (tmp_path / "two.ts").write_bytes(b"".join(parts))
-    assert "frame" in refusal(tmp_path / "two.ts")
+def write_jpegs(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuvj444p"
+        for number, frame in enumerate(frames):
+            packet = av.Packet(encode_jpeg(frame))
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 25), stream, True
+            container.mux(packet)
+    return path
+
+
+def test_a_change_of_size_in_mid_stream_is_refused(tmp_path: Path) -> None:
+    frames = [*scenes(4), *scenes(2, height=64, width=80)]
+    path = write_jpegs(tmp_path / "two.mkv", frames)
+    assert "frame 4 of 6 is 80 x 64 yuvj444p, the first is 64 x 48" in refusal(path)
+
+
+def test_a_decoder_that_meets_nonsense_does_not_go_on(tmp_path: Path) -> None:
+    """Nonsense in entropy-coded data can decode by chance; mostly it must not."""
+    rng, refused = np.random.default_rng(0), 0
+    frames = [frame // 2 + rng.integers(0, 60, frame.shape, np.uint8) for frame in scenes(12)]
+    data = write_jpegs(tmp_path / "whole.avi", frames).read_bytes()
+    for _ in range(20):
+        at = int(rng.integers(len(data) // 10, len(data) * 9 // 10))
+        nonsense = rng.integers(0, 256, 300, dtype=np.uint8).tobytes()
+        (tmp_path / "broken.avi").write_bytes(data[:at] + nonsense + data[at + 300 :])
+        try:
+            list(open_video(tmp_path / "broken.avi"))
+        except InputError:
+            refused += 1
+    assert refused >= 14
