@@ -37,11 +37,12 @@ class Summary:
     estimate: Estimate | None = None
 
     def raise_failures(self) -> None:
-        """Raise PartialError, naming each failure, if there is one."""
+        """Raise PartialError (InputError if nothing is done), naming each failure, if any."""
         if self.failed:
             done = len(self.made) + len(self.kept)
             named = "; ".join(f"{name}: {error}" for name, error in self.failed)
-            raise PartialError(f"videos done {done}, failed {len(self.failed)}: {named}")
+            kind = PartialError if done else InputError
+            raise kind(f"videos done {done}, failed {len(self.failed)}: {named}")
 
 
 def generate(
@@ -234,7 +235,7 @@ def _make(
     here = processes(workers, executor, len(tasks)) <= 1
     function = partial(make_video, track=track if here else untracked)
     results = run_tasks(function, tasks, workers=workers, executor=executor)
-    videos = results if here else track(results, total=len(tasks), what="videos", unit="video")
+    videos = results if here else track(results, total=len(tasks), what="generating", unit="video")
     made, failed = [], []
     try:
         with closing(results):

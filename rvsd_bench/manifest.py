@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import natural_key, sha256_bytes, write_json
-from rvsd_bench.stored import SPLITS, StoredVideo
+from rvsd_bench.stored import SPLITS
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
@@ -99,11 +99,6 @@ def describe(
         "files": dict(digests),
         "versions": versions(),
     }
-
-
-def stored_video(root: Path, split: str, name: str, meta: Meta) -> StoredVideo:
-    """Return the place of a finished video."""
-    return StoredVideo(root, split, name, str(meta["request"].get("container", "png")))
 
 
 def digest_of(value: Any) -> str:

@@ -68,6 +68,7 @@ def _publish(job: Job, place: StoredVideo, track: Track) -> int:
             frames = with_layers_written(frames, layers, f"layers/{place.name}", digests)
         snowy = (frame.snowy for frame in frames)
         digests |= _named(place.side("snow"), write_side(snow, snowy, place.container, clip.fps))
+    make_folder(place.meta.parent)
     write_json(place.meta, describe(job, clip, shot.facts, digests))
     return len(clip)
 
