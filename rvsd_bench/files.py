@@ -19,6 +19,12 @@ from rvsd_bench.errors import InputError, OutputError
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 """The suffixes, in lower case, of files that count as frames."""
 
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
+    | {".ogv", ".y4m"}
+)
+"""The suffixes, in lower case, by which video files are known among others."""
+
 _ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space and run again")
 _ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a writable folder")
 _ADVICE[errno.ENOENT] = "make its folder first"

@@ -15,27 +15,9 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES, image_files, natural_key
+from rvsd_bench.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from rvsd_bench.folders import open_folder
 from rvsd_bench.images import LARGEST_SIDE
-
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".wmv",
-        ".flv",
-        ".ogv",
-    }
-    | {".y4m"}
-)
-"""The suffixes, in lower case, by which `find_clips` knows video files in a folder."""
 
 
 @dataclass(frozen=True)
