@@ -83,7 +83,8 @@ class OwnDepth:
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W], sky at `far_m`."""
-        return np.minimum(self.clip.depth(index), np.float32(self.far_m))
+        known: NDArray[np.float32] = self.clip.depth(index)
+        return np.minimum(known, np.float32(self.far_m))
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class GroundDepth:
         picture = self.clip[index] if frame is None else frame
         sky = sky_likeness(picture)
         inverse = sky / self._road + (1 - sky) / self._street
-        return edge_align(1 / inverse, picture, self.far_m)
+        return edge_align(np.asarray(1 / inverse, np.float32), picture, self.far_m)
 
 
 def ground_plane(
@@ -162,10 +163,10 @@ def edge_align(depth: NDArray[np.float32], frame: Frame, far_m: float) -> NDArra
     if nearest >= far_m:
         return depth
     span = 1 / nearest - 1 / far_m
-    level = (1 / depth - 1 / far_m) / span
-    guide = frame.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    level = np.asarray((1 / depth - 1 / far_m) / span, np.float32)
+    luma = frame.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     aligned = guided_filter(
-        guide, level.astype(np.float32), radius=max(4, frame.shape[1] // 80), eps=1e-3
+        luma / np.float32(255), level, radius=max(4, frame.shape[1] // 80), eps=1e-3
     )
     steps = np.rint(np.clip(aligned, 0, 1) * 65535).astype(np.float64)
     return (1 / (steps / 65535 * span + 1 / far_m)).astype(np.float32)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 LINES = {0: 1, 2: 1, 3: 16}
 """Scan lines in a block, by compression: none, zip of one line, zip."""
-DTYPES = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
+DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 DEPTHS = ("Z", "depth", "V", "Y", "R")
 """Names of a depth channel, the likeliest first; a layer's name may stand before."""
 LARGEST_SIDE = 16_384
@@ -22,7 +23,7 @@ LARGEST_SIDE = 16_384
 
 @dataclass(frozen=True)
 class _Header:
-    channels: dict[str, np.dtype[np.generic]]
+    channels: dict[str, np.dtype[Any]]
     left: int
     top: int
     width: int
@@ -68,9 +69,9 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
     return data[at:end].decode(), end + 1
 
 
-def _channels(data: bytes) -> dict[str, np.dtype[np.generic]]:
+def _channels(data: bytes) -> dict[str, np.dtype[Any]]:
     """Return the channels in the order in which a scan line holds them."""
-    at, channels = 0, {}
+    at, channels = 0, dict[str, np.dtype[Any]]()
     while data[at]:
         name, at = _text(data, at)
         kind, _, across, down = struct.unpack_from("<4i", data, at)

@@ -17,17 +17,15 @@ def pyramid(textures: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     Level (i, j), of SIDE >> i rows and SIDE >> j columns, starts at texel `_start(i, j)`.
     """
-    parts = []
-    rows = textures
+    parts: list[NDArray[np.float32]] = []
+    rows, half = textures, np.float32(0.5)
     for _ in range(LEVELS):
-        columns = rows
+        level = rows
         for _ in range(LEVELS):
-            parts.append(columns.reshape(len(textures), -1, 4))
-            columns = (
-                (columns[:, :, ::2] + columns[:, :, 1::2]) / 2 if columns.shape[2] > 1 else columns
-            )
-        rows = (rows[:, ::2] + rows[:, 1::2]) / 2 if rows.shape[1] > 1 else rows
-    return np.rint(np.concatenate(parts, axis=1) * 255).astype(np.uint8)
+            parts.append(level.reshape(len(textures), -1, 4))
+            level = (level[:, :, ::2] + level[:, :, -1::-2][:, :, ::-1]) * half
+        rows = (rows[:, ::2] + rows[:, -1::-2][:, ::-1]) * half
+    return np.asarray(np.rint(np.concatenate(parts, axis=1) * 255), np.uint8)
 
 
 @njit(cache=True, error_model="numpy")

@@ -167,17 +167,11 @@ def _shade(  # type: ignore[no-untyped-def]
                 for axis in range(3):
                     world[axis] = place[axis] + ray[axis] * z
                     normal[axis] *= side
+                laid = _laid(form, corner[face], ray_x, ray_y, z, z / focal)
                 texels = pyramids[texture[face]]
-                u, v, du, dv = _laid(form, corner[face], ray_x, ray_y, z, z / focal)
-                texel(texels, u, v, du, dv, value)
-                gloss = value[3]
-                for channel in range(3):
-                    colour[channel] = tint[face, channel] * value[channel]
+                gloss = _own_colour(texels, texture[face], laid, tint[face], value, colour)
                 if texture[face] == ASPHALT:
-                    texel(texels, u * COARSE, v * COARSE, du * COARSE, dv * COARSE, value)
                     _paint(road, value[0], world, z / focal, z * z / focal / place[1], colour)
-                elif texture[face] in CUT_OUT:
-                    gloss = 0.0
                 _light(sky, road, texture[face], world, normal, colour)
                 _reflect_and_haze(ray, normal, gloss, z, sky, clouds, colour)
             for channel in range(3):
@@ -204,6 +198,19 @@ def _laid(form, corner, ray_x, ray_y, z, scale):  # type: ignore[no-untyped-def]
     du = max(abs(form[1, 0] - u * form[0, 0]), abs(form[1, 1] - u * form[0, 1]))
     dv = max(abs(form[2, 0] - v * form[0, 0]), abs(form[2, 1] - v * form[0, 1]))
     return u - _dot(form[1], corner), v - _dot(form[2], corner), scale * du, scale * dv
+
+
+@njit(cache=True, error_model="numpy")
+def _own_colour(texels, texture, laid, tint, value, colour):  # type: ignore[no-untyped-def]
+    """Write a face's own colour into colour[3], asphalt's wear into value[0]; return its gloss."""
+    u, v, du, dv = laid
+    texel(texels, u, v, du, dv, value)
+    gloss = 0.0 if texture in CUT_OUT else value[3]
+    for channel in range(3):
+        colour[channel] = tint[channel] * value[channel]
+    if texture == ASPHALT:
+        texel(texels, u * COARSE, v * COARSE, du * COARSE, dv * COARSE, value)
+    return gloss
 
 
 @njit(cache=True, error_model="numpy")

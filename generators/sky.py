@@ -22,7 +22,7 @@ def sky_likeness(frame: Frame) -> NDArray[np.float32]:
 
     luma = cv2.GaussianBlur(frame.astype(np.float32) @ (LUMA.astype(np.float32) / 255), (0, 0), 1.5)
     slope = np.hypot(*np.gradient(luma)).astype(np.float32)
-    smooth = _ramp(cv2.dilate(slope, np.ones((5, 5), np.uint8)), 0.022, 0.010)
+    smooth: NDArray[np.float32] = _ramp(cv2.dilate(slope, np.ones((5, 5), np.uint8)), 0.022, 0.010)
     quarter = max(1, len(luma) // 4)
     upper = smooth[:quarter] > 0.5
     if not upper.any():
@@ -30,15 +30,13 @@ def sky_likeness(frame: Frame) -> NDArray[np.float32]:
     bright = float(np.percentile(luma[:quarter][upper], 90))
     below = float(np.median(luma[len(luma) // 2 :]))
     least = max(0.5, min(1.25 * below, 0.75))
-    gate = _ramp(np.float32(bright), least - 0.05, least + 0.05)
+    gate = _ramp(np.array(bright, np.float32), least - 0.05, least + 0.05)
     like = gate * smooth * _ramp(luma, 0.52 * bright, 0.68 * bright)
     _, labels = cv2.connectedComponents((like > 0.2).astype(np.uint8), connectivity=4)
     reaching = np.unique(labels[:3])
     return np.asarray(like * np.isin(labels, reaching[reaching > 0]), np.float32)
 
 
-def _ramp(
-    values: NDArray[np.float32] | np.float32, zero: float, one: float
-) -> NDArray[np.float32] | np.float32:
+def _ramp(values: NDArray[np.float32], zero: float, one: float) -> NDArray[np.float32]:
     """Rise evenly from 0 at `zero` to 1 at `one`, which may lie below it."""
-    return np.clip((values - np.float32(zero)) / np.float32(one - zero), 0, 1)
+    return np.asarray(np.clip((values - np.float32(zero)) / np.float32(one - zero), 0, 1))

@@ -15,7 +15,8 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.generators import shading
 from rvsd_bench.generators.raster import Pinhole
 from rvsd_bench.generators.shading import World
-from rvsd_bench.generators.street_scenes import PLANS, world
+from rvsd_bench.generators.street_plans import PLANS
+from rvsd_bench.generators.street_scenes import world
 from rvsd_bench.seeds import stream
 
 SCENES = tuple(PLANS)
@@ -133,4 +134,5 @@ def _developed(linear: NDArray[np.float32], random: np.random.Generator) -> Fram
     toned = np.minimum(linear, knee) + (1 - knee) * (1 - np.exp(-bright / (1 - knee)))
     shown = enc8()[np.rint(np.clip(toned, 0, 1) * 65535).astype(np.int64)].astype(np.float32)
     grain = random.random((2, *shown.shape[:2]), np.float32).sum(axis=0) - 1  # triangular
-    return np.clip(np.rint(shown + 2.45 * GRAIN_LEVELS * grain[..., None]), 0, 255).astype(np.uint8)
+    grainy = np.rint(shown + 2.45 * GRAIN_LEVELS * grain[..., None])
+    return np.asarray(np.clip(grainy, 0, 255), np.uint8)
