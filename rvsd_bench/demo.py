@@ -69,7 +69,7 @@ def run_demo(
             workers=workers,
             report=report,
             track=track,
-        )
+        ).raise_failures()
     models = ["identity", "median", "dcp", f"affine=affine?from={out / FIT}"]
     report(f"scores of {', '.join(m.split('=')[0] for m in models)} -> {out / 'run'}")
     evaluation = evaluate(

@@ -63,6 +63,8 @@ def progress(items: Iterable[T], *, total: int, what: str, unit: str = "frame") 
 
     if sys.stderr.isatty():
         return tqdm(items, total=total, desc=what, unit=unit, leave=False)
+    if total < 2:
+        return items
     return _plain(items, total, what, unit)
 
 
