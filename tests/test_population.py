@@ -162,6 +162,15 @@ def test_streaks_agree_with_the_motion_between_frames() -> None:
     assert np.percentile(np.abs(error), 99) < 0.02 * np.abs(first[:, [DU, DV]]).max()
 
 
+def test_to_leave_out_the_unseen_early_loses_none() -> None:
+    """Against the same flight with a bound so large that nothing is left out early."""
+    scene = Scene(snow=Snow(rate_mm_per_h=3.0), wind=Wind((2.0, 0.0, 1.0), 1.5))
+    quick, slow = _flight(scene, 0.05), _flight(scene, 0.05)
+    slow.__dict__["stir_m"] = 1e6
+    for time in np.linspace(0, 60, 40):
+        assert (quick.seen(time) == slow.seen(time)).all()
+
+
 def test_far_flakes_come_first_and_none_beyond_its_reach() -> None:
     flight = _flight(Scene())
     rows = flight.seen(2.0)

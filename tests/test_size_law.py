@@ -57,6 +57,14 @@ def test_drawn_sizes_follow_the_truncated_exponential() -> None:
     assert stats.kstest(np.concatenate(drawn), cdf).pvalue > 0.01
 
 
+def test_half_of_the_flakes_of_a_bin_are_smaller_than_its_median() -> None:
+    law = size_law(Snow(rate_mm_per_h=2.0))
+    low, high = law.bin_edges_mm()[-2:]
+    slope = 2.29 * 2.0**-0.45
+    median = low - np.log((1 + np.exp(-slope * (high - low))) / 2) / slope
+    assert law.melted_at(np.array([0.0, 0.5]), BINS - 1) == pytest.approx([low, median])
+
+
 def test_a_drop_of_one_millimetre_is_a_flake_of_two_and_a_third() -> None:
     assert float(flake_diameter_mm(1.0, Snow())) == pytest.approx(2.3, abs=0.01)
     assert float(flake_diameter_mm(0.15, Snow())) >= 0.15  # never denser than ice allows
