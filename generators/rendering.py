@@ -26,6 +26,8 @@ from rvsd_bench.generators.scene import Scene
 from rvsd_bench.generators.sky import LUMA
 from rvsd_bench.generators.snowfall import Snowfall, snowfall
 
+HORIZON = 0.45
+"""Row of the horizon over the picture's height, where nothing else is known."""
 SKY_SHARE = 0.9
 """A flake before bright sky is at most so bright as the sky: real ones are darker than it."""
 
@@ -107,19 +109,8 @@ def prepare(
     """
     if isinstance(scene, Recipe):
         scene = scene.draw(seed, source_id, variant)
-    focal = scene.camera.focal_px(clip.size[1])
-    height_m, horizon = scene.depth.camera_height_m, scene.depth.horizon
-    depths = resolve_depth(
-        clip,
-        depth,
-        path_of_clip=path,
-        focal_px=focal,
-        height_m=height_m,
-        horizon=horizon,
-        far_m=scene.depth.far_m,
-    )
+    depths, ride = _surroundings(clip, scene, depth, motion, path)
     _check(scene, clip, depths)
-    ride = resolve_motion(clip, motion, focal, height_m=height_m, horizon=horizon)
     a16, light_facts = _light(clip, scene, depths)
     brightest = _brightest(a16, light_facts["bright_sky"], scene.compose.domain)
     fall = snowfall(
@@ -181,6 +172,26 @@ def render(
     )
     for index, clean in enumerate(clip):
         yield render_frame(shot, index, clean)
+
+
+def _surroundings(
+    clip: Clip, scene: Scene, depth: str, motion: str, path: Path | None
+) -> tuple[DepthSource, Motion]:
+    focal, told = scene.camera.focal_px(clip.size[1]), scene.depth
+    horizon = HORIZON if told.horizon is None else told.horizon
+    ride = resolve_motion(clip, motion, focal, height_m=told.camera_height_m, horizon=horizon)
+    if told.horizon is None and ride.horizon is not None:
+        horizon = ride.horizon
+    depths = resolve_depth(
+        clip,
+        depth,
+        path_of_clip=path,
+        focal_px=focal,
+        height_m=told.camera_height_m,
+        horizon=horizon,
+        far_m=told.far_m,
+    )
+    return depths, ride
 
 
 def _check(scene: Scene, clip: Clip, depths: DepthSource) -> None:

@@ -97,8 +97,9 @@ class Depth:
     far_m: float | None = bounded(None, 3, 5000)
     """Depth of the sky and of all that lies beyond; the depth's own default if absent."""
     camera_height_m: float = bounded(1.5, 0.2, 50)
-    horizon: float = bounded(0.45, -0.5, 1.5)
-    """Row of the horizon over the height of the picture."""
+    horizon: float | None = bounded(None, -0.5, 1.5)
+    """Row of the horizon over the height of the picture. If absent, the one that the motion of the
+    camera shows, else 0.45."""
 
 
 @dataclass(frozen=True)
