@@ -32,6 +32,15 @@ _ADVICE[errno.ENOENT] = "make its folder first"
 _DIGITS = re.compile(r"([0-9]+)")
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to read a path into an InputError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
     """Return the key that sorts names with their numbers as numbers: 9 before 10."""
     parts = _DIGITS.split(name)
@@ -44,7 +53,7 @@ def image_files(folder: Path) -> list[Path]:
     Files of any other kind (Thumbs.db, .DS_Store, notes) and hidden files are passed over.
     """
     found = []
-    with _readable(folder), os.scandir(folder) as entries:
+    with readable(folder), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
                 continue
@@ -65,7 +74,7 @@ def sha256_bytes(data: bytes) -> str:
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits."""
-    with _readable(path), path.open("rb") as file:
+    with readable(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -190,13 +199,3 @@ def _writing(path: Path, temporary: Path, needed: int | None) -> Iterator[None]:
         advice = _ADVICE.get(error.errno, "choose another place")
         reason = os.strerror(error.errno)
         raise OutputError(f"cannot write {path}{size}: {reason}; {advice}") from error
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

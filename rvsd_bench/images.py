@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
-from rvsd_bench.files import write_bytes
+from rvsd_bench.files import readable, write_bytes
 
 LARGEST_SIDE = 8192
 """Pixels; a header that claims more is refused before anything is decoded."""
@@ -57,11 +57,8 @@ def read_size(path: Path) -> Header:
 
     Raises InputError if the file is no PNG, JPEG, TIFF or BMP, or larger than 8192 x 8192.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(26)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    with readable(path), path.open("rb") as file:
+        head = file.read(26)
     if not head:
         raise InputError(f"{path} is empty")
     header = _png_header(head) if head.startswith(_PNG_MAGIC) else _other_header(path)

@@ -113,15 +113,13 @@ def read_clip(
 
 def _is_folder(path: Path) -> bool:
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            return True
+        return stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError as error:
         raise InputError(
             f"{path} does not exist: give a video file or a folder of frames"
         ) from error
     except (OSError, ValueError) as error:  # no permission, a loop of links, a name too long
         raise InputError(f"cannot read {path}: {error}") from error
-    return False
 
 
 def _view(clip: Clip, start: int, stop: int | None, size: tuple[int, int] | None) -> View:

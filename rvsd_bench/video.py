@@ -14,9 +14,10 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
-from rvsd_bench.containers import find_damage
+from rvsd_bench.containers import Damage, find_damage
 from rvsd_bench.decoding import Picture, opened, picture_notes, picture_rule
 from rvsd_bench.errors import InputError
+from rvsd_bench.files import readable
 from rvsd_bench.folders import DEFAULT_FPS
 from rvsd_bench.videowriting import write_ffv1 as write_ffv1
 from rvsd_bench.videowriting import write_preview as write_preview
@@ -96,7 +97,7 @@ class VideoClip:
         if wanted < here:
             return False
         first, last = np.searchsorted(self.index.keys, self.index.pts[[here, wanted]], "right")
-        return bool(first == last) or not self.index.seekable
+        return bool(first == last)
 
     def _decode(self, first: int) -> Iterator[Any]:
         """Yield the decoder's pictures from number `first` to the last."""
@@ -151,7 +152,7 @@ class VideoClip:
         return InputError(f"{self.path}: frame {number} of {len(self)} {what}; {_REMEDY}")
 
 
-_REMEDY = "replace the file, or read only what is before the damage with allow_partial"
+_REMEDY = "replace the file; read_clip(..., allow_partial=True) reads what is before the damage"
 
 
 def open_video(path: Path, *, allow_partial: bool = False) -> VideoClip:
@@ -161,19 +162,20 @@ def open_video(path: Path, *, allow_partial: bool = False) -> VideoClip:
     stream, truncated, damaged or high dynamic range. With `allow_partial` a damaged video is the
     frames before the damage; `facts["partial"]` counts them.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is not a regular file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty")
-    index = _index_packets(path)
+    with readable(path):
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty")
+        damage = find_damage(path)
+    index = _index_packets(path, damage)
     if index.damage and not allow_partial:
         raise InputError(f"{path} is damaged: {index.damage}; {_REMEDY}")
     clip = _describe(path, index)
     return _cut_to_good(clip) if allow_partial else clip
 
 
-def _index_packets(path: Path) -> PacketIndex:
-    damage = find_damage(path)
+def _index_packets(path: Path, damage: Damage | None) -> PacketIndex:
     try:
         with opened(path) as (container, stream):
             packets, problem = _demux(container, stream)
