@@ -116,6 +116,7 @@ class Compose:
     """Where the layers are put together."""
 
     domain: Literal["linear", "srgb"] = "linear"
+    """Linear light, as cameras see; or display values, as many older datasets were made."""
 
 
 @dataclass(frozen=True)
