@@ -81,8 +81,7 @@ def read_image(path: Path) -> Frame:
     data, header = _whole(path)
     if header.bits > 8:
         raise deep_frame(path, header.mode)
-    pixels = _decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
-    return pixels.astype(np.uint8, copy=False)
+    return _decode(path, data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def read_gray16(path: Path) -> NDArray[np.uint16]:

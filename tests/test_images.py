@@ -98,13 +98,16 @@ def test_a_flipped_bit_in_a_png_is_one_line_naming_the_file(
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path: Path, kind: str) -> None:
+def test_a_cut_file_is_refused_wherever_it_is_cut(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
     data = images.encode_png(picture()) if kind == "png" else images.encode_jpeg(picture())
     for length in [*range(1, len(data) - 1, len(data) // 40), len(data) - 1]:
         path = tmp_path / f"cut.{kind}"
         path.write_bytes(data[:length])
         with pytest.raises(InputError, match=f"cut\\.{kind}"):
             images.read_image(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_cut_jpeg_is_refused_although_its_thumbnail_ends_properly(tmp_path: Path) -> None:
