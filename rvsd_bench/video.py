@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
@@ -14,23 +14,14 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
-from rvsd_bench.containers import Damage, find_damage
+from rvsd_bench.containers import find_damage
 from rvsd_bench.decoding import Picture, opened, picture_notes, picture_rule
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import readable
 from rvsd_bench.folders import DEFAULT_FPS
+from rvsd_bench.packets import PacketIndex, index_packets
 from rvsd_bench.videowriting import write_ffv1 as write_ffv1
 from rvsd_bench.videowriting import write_preview as write_preview
-
-
-@dataclass(frozen=True, eq=False)
-class PacketIndex:
-    """What one pass over a stream's packets tells, without decoding any."""
-
-    pts: NDArray[np.int64]  # of the frames that will be shown, rising
-    keys: NDArray[np.int64]  # of those at which decoding can begin
-    seekable: bool  # every frame can be told by its time stamp
-    damage: str | None
 
 
 class _Cursor:
@@ -168,59 +159,11 @@ def open_video(path: Path, *, allow_partial: bool = False) -> VideoClip:
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty")
         damage = find_damage(path)
-    index = _index_packets(path, damage)
+    index = index_packets(path, damage)
     if index.damage and not allow_partial:
         raise InputError(f"{path} is damaged: {index.damage}; {_REMEDY}")
     clip = _describe(path, index)
     return _cut_to_good(clip) if allow_partial else clip
-
-
-def _index_packets(path: Path, damage: Damage | None) -> PacketIndex:
-    try:
-        with opened(path) as (container, stream):
-            packets, problem = _demux(container, stream)
-            timed = container.format.name != "avi"  # AVI stores an order, not times
-    except InputError as error:
-        if damage is None:
-            raise
-        raise InputError(f"{path} is damaged: {damage.reason}; replace it") from error
-    if damage:
-        before = sum(packet.at < damage.at for packet in packets)
-        problem = f"{damage.reason} (near frame {before})"
-    if not packets:
-        raise InputError(f"{path} holds no frames" + (f": {problem}" if problem else ""))
-    pts = sorted(packet.pts for packet in packets if packet.pts is not None)
-    keys = sorted(p.pts for p in packets if p.pts is not None and p.is_key)
-    if not timed or len(set(pts)) != len(packets):
-        return PacketIndex(np.arange(len(packets)), np.zeros(0, np.int64), False, problem)
-    return PacketIndex(np.array(pts), np.array(keys, np.int64), True, problem)
-
-
-class _Packet(NamedTuple):
-    pts: int | None
-    at: int
-    is_key: bool
-
-
-def _demux(container: Any, stream: Any) -> tuple[list[_Packet], str | None]:
-    """List the packets of frames to show, and say what is wrong with them."""
-    packets: list[_Packet] = []
-    total, problem = 0, None
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0 and packet.dts is None:  # the sign to flush the decoder
-                continue
-            total += 1
-            if packet.is_corrupt:
-                problem = problem or f"frame {len(packets)} is cut short"
-            elif not packet.is_discard:  # an edit list hides what comes before its start
-                packets.append(_Packet(packet.pts, packet.pos or 0, packet.is_keyframe))
-    except av.error.FFmpegError as error:
-        problem = problem or f"frame {len(packets)} cannot be read ({error.strerror})"
-    declared = len(stream.index_entries)
-    if container.format.name.startswith("mov") and total != declared:
-        problem = problem or f"it declares {declared} frames and holds {total}"
-    return packets, problem
 
 
 def _describe(path: Path, index: PacketIndex) -> VideoClip:
