@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 from rvsd_bench.clip import Frame, to_uint8
-from rvsd_bench.dataset import Dataset, load, open_clean, open_snowy
+from rvsd_bench.data.dataset import Dataset, load, open_clean, open_snowy
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import sha256_bytes
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvsd_bench.clip import Clip
-from rvsd_bench.dataset import Pictures, Video, open_snowy
+from rvsd_bench.data.dataset import Pictures, Video, open_snowy
+from rvsd_bench.data.layouts import is_video
+from rvsd_bench.data.pairing import names, pair
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES, image_files, tree_digest
-from rvsd_bench.images import read_size
-from rvsd_bench.layouts import is_video
-from rvsd_bench.pairing import names, pair
+from rvsd_bench.media.images import read_size
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _problems_of_file(path: Path, count: int, size: tuple[int, int]) -> list[str
 
 
 def _open_video(path: Path) -> Clip:
-    from rvsd_bench.video import open_video
+    from rvsd_bench.media.video import open_video
 
     return open_video(path)
 

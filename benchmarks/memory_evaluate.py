@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rvsd_bench.images import write_png
+from rvsd_bench.media.images import write_png
 from rvsd_bench.seeds import stream
 
 SIZE = (120, 160)
@@ -40,7 +40,7 @@ def peak_mb(root: Path) -> float:
 
 def score(root: Path) -> None:
     """Score a dataset here and print the peak resident memory in MB."""
-    from rvsd_bench.evaluating import evaluate
+    from rvsd_bench.evaluation.evaluating import evaluate
 
     evaluate(["identity", "median"], root, out=root / "run", metrics=["psnr", "ssim"])
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from rvsd_bench.clip import Frame
-from rvsd_bench.images import write_png
-from rvsd_bench.video import write_ffv1
+from rvsd_bench.media.images import write_png
+from rvsd_bench.media.video import write_ffv1
 
 SIZE = (72, 96)
 LENGTHS = (100, 2000)

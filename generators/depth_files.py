@@ -102,7 +102,7 @@ def read_depth(path: Path, units_per_m: float = UNITS_PER_M) -> NDArray[np.float
     """Read one depth map in metres, float32 [H, W]: PNG in units, NPY and EXR in metres."""
     suffix = path.suffix.lower()
     if suffix == ".png":
-        from rvsd_bench.images import read_gray16
+        from rvsd_bench.media.images import read_gray16
 
         return read_gray16(path).astype(np.float32) / np.float32(units_per_m)
     if suffix == ".npy":

@@ -107,8 +107,8 @@ def _meta(path: Path) -> tuple[str, int, NDArray[np.float64]]:
 
 def _picture(folder: Path, number: str) -> Frame:
     """Read a frame of one side, kept as PNG, as JPEG or in an FFV1 video."""
-    from rvsd_bench.images import read_image
-    from rvsd_bench.reading import read_clip
+    from rvsd_bench.media.images import read_image
+    from rvsd_bench.media.reading import read_clip
 
     for suffix in (".png", ".jpg"):
         file = folder / f"{number}{suffix}"
@@ -124,7 +124,7 @@ def _picture(folder: Path, number: str) -> Frame:
 
 
 def _plane(folder: Path, plane: str, number: str, shape: Any) -> NDArray[np.float64]:
-    from rvsd_bench.images import read_gray16
+    from rvsd_bench.media.images import read_gray16
 
     path = folder / plane / f"{number}.png"
     if not path.is_file():

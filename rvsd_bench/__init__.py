@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rvsd_bench.evaluating import evaluate as evaluate
-    from rvsd_bench.reading import read_clip as read_clip
-    from rvsd_bench.restoring import restore as restore
+    from rvsd_bench.evaluation.evaluating import evaluate as evaluate
+    from rvsd_bench.media.reading import read_clip as read_clip
+    from rvsd_bench.restoring.runner import restore as restore
 
 # Name -> the module that holds it. Nothing here is imported until it is asked for, so that
 # `import rvsd_bench` and `rvsd-bench --help` cost milliseconds.
 _EXPORTS = {
-    "read_clip": "rvsd_bench.reading",
-    "restore": "rvsd_bench.restoring",
-    "evaluate": "rvsd_bench.evaluating",
+    "read_clip": "rvsd_bench.media.reading",
+    "restore": "rvsd_bench.restoring.runner",
+    "evaluate": "rvsd_bench.evaluation.evaluating",
 }
 __all__ = ["__version__", *_EXPORTS]
 

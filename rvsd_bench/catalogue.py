@@ -63,7 +63,7 @@ def metrics() -> list[Row]:
 
 def protocols() -> list[Row]:
     """List the protocols; each is as ready as the metrics that it asks for."""
-    from rvsd_bench import protocol
+    from rvsd_bench.evaluation import protocol
 
     statuses = {row.name: row.status for row in metrics()}
     rows = []
@@ -85,7 +85,7 @@ def presets() -> list[Row]:
 
 def datasets() -> list[Row]:
     """List the dataset layouts that can be read; the datasets themselves are their authors'."""
-    from rvsd_bench.layouts import LAYOUTS
+    from rvsd_bench.data.layouts import LAYOUTS
 
     return [
         Row(
@@ -138,7 +138,7 @@ def _plugin(
 
 
 def _missing(weights: str | None, packages: tuple[str, ...]) -> str:
-    from rvsd_bench.weights import locate
+    from rvsd_bench.weights.store import locate
 
     absent = [f"package {package}" for package in packages if find_spec(package) is None]
     if weights and locate(weights) is None:

@@ -48,9 +48,9 @@ def run_demo(
     affine reference is fitted on a second rendered street. What is finished already in `out` is
     kept, so that an interrupted demo goes on.
     """
-    from rvsd_bench.evaluating import evaluate
+    from rvsd_bench.evaluation.evaluating import evaluate
     from rvsd_bench.leaderboard.build import build
-    from rvsd_bench.making import generate
+    from rvsd_bench.making.generating import generate
 
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out needs a folder")
@@ -106,7 +106,7 @@ def _footage(
 
 def _sample(folder: Path, frames: int) -> Path:
     from rvsd_bench import samples
-    from rvsd_bench.videowriting import write_ffv1
+    from rvsd_bench.media.video_writing import write_ffv1
 
     clip = samples.sample_clip(SAMPLE)
     target = folder / f"{SAMPLE}.mkv"
@@ -121,8 +121,8 @@ def _film(scene: str, folder: Path, frames: int) -> Path:
     import numpy as np
 
     from rvsd_bench.files import publish_folder
-    from rvsd_bench.generators.street import render_street
-    from rvsd_bench.images import write_png
+    from rvsd_bench.generators.street.clip import render_street
+    from rvsd_bench.media.images import write_png
 
     target, maps = folder / scene, folder / f"{scene}.depth"
     if target.exists():
@@ -137,7 +137,7 @@ def _film(scene: str, folder: Path, frames: int) -> Path:
 
 
 def _sheet(clip: Path, out: Path) -> Path:
-    from rvsd_bench.previewing import preview
+    from rvsd_bench.making.previewing import preview
 
     target = out / "preview.png"
     preview(clip, target, recipe=PRESET, seed=SEED)

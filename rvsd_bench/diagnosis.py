@@ -102,7 +102,7 @@ def _pyiqa() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from rvsd_bench.weights import statuses
+    from rvsd_bench.weights.store import statuses
 
     for status in statuses():
         if status.path is None:

@@ -107,7 +107,7 @@ def fetch(name: str, download: Download | None = None) -> Path:
 
 def sample_clip(name: str = "bikes") -> Clip:
     """Open the one uncut shot of a sample; raises MissingError if it was not fetched."""
-    from rvsd_bench.reading import read_clip
+    from rvsd_bench.media.reading import read_clip
 
     sample = _sample(name)
     place = path(name)

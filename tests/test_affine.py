@@ -15,7 +15,7 @@ from rvsd_bench.baselines import load
 from rvsd_bench.baselines.affine import AffineMap, build_affine, fit_affine
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import write_png
+from rvsd_bench.media.images import write_png
 
 
 def hazy_pair(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

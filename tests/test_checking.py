@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rvsd_bench import alignment, findings, leakage
-from rvsd_bench.checking import Report, check
 from rvsd_bench.clip import Frame
-from rvsd_bench.images import encode_jpeg, encode_png
-from rvsd_bench.reading import read_clip
+from rvsd_bench.data import alignment, findings, leakage
+from rvsd_bench.data.checking import Report, check
+from rvsd_bench.media.images import encode_jpeg, encode_png
+from rvsd_bench.media.reading import read_clip
+from rvsd_bench.media.video import write_ffv1
 from rvsd_bench.seeds import stream
-from rvsd_bench.video import write_ffv1
 
 SIZE = (72, 128)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench.cli import main
-from rvsd_bench.images import write_png
+from rvsd_bench.media.images import write_png
 from rvsd_bench.seeds import stream
 
 

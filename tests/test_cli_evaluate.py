@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench import cli
-from rvsd_bench.images import write_png
+from rvsd_bench.media.images import write_png
 
 # Runs the command line and prints which heavy packages it has loaded by then.
 PROBE = """

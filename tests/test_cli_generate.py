@@ -18,8 +18,8 @@ import pytest
 
 from rvsd_bench import cli
 from rvsd_bench.files import tree_digest
-from rvsd_bench.images import read_image, write_png
-from rvsd_bench.video import write_ffv1
+from rvsd_bench.media.images import read_image, write_png
+from rvsd_bench.media.video import write_ffv1
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def test_a_metric_without_its_weights_says_so(
     assert rows["musiq"]["status"].startswith("missing: weights musiq")
     assert "ommercial" in rows["musiq"]["licence"]
     assert "waits for nima, musiq" in listed("protocols")["realsnow85-2024"]["status"]
-    from rvsd_bench.weights import record
+    from rvsd_bench.weights.store import record
 
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / record("lpips").file).write_bytes(b"")

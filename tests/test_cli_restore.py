@@ -13,8 +13,8 @@ from rvsd_bench import read_clip
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.cli import main
 from rvsd_bench.errors import PartialError
-from rvsd_bench.images import encode_png, read_image
-from rvsd_bench.saving import plan_outputs, save_restored
+from rvsd_bench.media.images import encode_png, read_image
+from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
 COUNT = 5
 

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from rvsd_bench import weights, weights_convert, weights_fetch
 from rvsd_bench.cli import cli
 from rvsd_bench.errors import RvsdBenchError
+from rvsd_bench.weights import converting as weights_convert
+from rvsd_bench.weights import fetching as weights_fetch
+from rvsd_bench.weights import store as weights
 
 
 @pytest.fixture

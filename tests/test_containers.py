@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rvsd_bench.containers import Damage, find_damage
+from rvsd_bench.media.containers import Damage, find_damage
 
 
 def box(kind: bytes, body: bytes = b"") -> bytes:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from rvsd_bench.clip import Frame
-from rvsd_bench.dataset import load, open_clean, open_snowy
+from rvsd_bench.data.dataset import load, open_clean, open_snowy
+from rvsd_bench.data.pairing import last_number, names, pair, pair_with_one_truth
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import write_jpeg, write_png
-from rvsd_bench.pairing import last_number, names, pair, pair_with_one_truth
-from rvsd_bench.video import write_ffv1
+from rvsd_bench.media.images import write_jpeg, write_png
+from rvsd_bench.media.video import write_ffv1
 
 
 def plain(level: int, size: tuple[int, int] = (16, 24)) -> Frame:

@@ -11,8 +11,8 @@ import pytest
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from rvsd_bench.decoding import picture_rule
 from rvsd_bench.errors import InputError
+from rvsd_bench.media.decoding import picture_rule
 
 # Luma coefficients of red and blue: ITU-R BT.709, BT.601, BT.2020; and their numbers in H.273.
 LUMA = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593)}

@@ -22,8 +22,8 @@ from rvsd_bench.generators.depth import (
     side_walls,
 )  # fmt: skip
 from rvsd_bench.guided import guided_filter
-from rvsd_bench.images import write_png
-from rvsd_bench.reading import read_clip
+from rvsd_bench.media.images import write_png
+from rvsd_bench.media.reading import read_clip
 from rvsd_bench.seeds import stream
 
 H, W = 48, 64

@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rvsd_bench import columns, dataset, evaluating, protocol
+from rvsd_bench import columns
 from rvsd_bench.baselines import ModelInfo
+from rvsd_bench.data import dataset
 from rvsd_bench.errors import InputError, PartialError
-from rvsd_bench.evaluating import Evaluation, evaluate
-from rvsd_bench.images import read_image, write_jpeg, write_png
-from rvsd_bench.videowriting import write_ffv1
+from rvsd_bench.evaluation import evaluating, protocol
+from rvsd_bench.evaluation.evaluating import Evaluation, evaluate
+from rvsd_bench.media.images import read_image, write_jpeg, write_png
+from rvsd_bench.media.video_writing import write_ffv1
 
 LENGTHS = (4, 2, 6)
 OFFSETS = (1, 3, 9)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.folders import frame_number, open_folder
+from rvsd_bench.media.folders import frame_number, open_folder
 
 
 def flat(value: int, size: tuple[int, int] = (6, 8)) -> NDArray[np.uint8]:

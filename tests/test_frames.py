@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rvsd_bench import dataset
 from rvsd_bench.baselines.frames import Submission, open_submission
-from rvsd_bench.dataset import Video
+from rvsd_bench.data import dataset
+from rvsd_bench.data.dataset import Video
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import encode_png, write_jpeg, write_png
-from rvsd_bench.video import write_ffv1, write_preview
+from rvsd_bench.media.images import encode_png, write_jpeg, write_png
+from rvsd_bench.media.video import write_ffv1, write_preview
 
 COUNT = 12
 

@@ -16,25 +16,18 @@ from rvsd_bench.cli import COMMANDS
 ROOMS = ("generators", "baselines", "leaderboard")
 HEAVY = ("torch", "cv2", "pandas", "pyiqa", "numba", "av", "scipy", "imageio", "torchvision")
 
-# The rooms may use these modules of rvsd_bench and no others: what a clip is, how it is read and
-# written, seeds, colour, recipes, errors, and plain lists of columns. See docs/architecture.md.
+# The rooms may use these parts of rvsd_bench and no others. See docs/architecture.md.
 SHARED = {
-    "generators": {
-        "clip", "colour", "errors", "files", "folders", "guided", "images", "reading", "recipe",
-        "seeds", "video",
-    },
-    "baselines": {
-        "clip", "dataset", "errors", "files", "folders", "guided", "images", "layouts", "pairing",
-        "reading", "registry", "video",
-    },
+    "generators": {"clip", "colour", "errors", "files", "guided", "media", "recipe", "seeds"},
+    "baselines": {"clip", "data", "errors", "files", "guided", "media", "registry"},
     "leaderboard": {"__version__", "columns", "errors", "files"},
-}  # fmt: skip
+}
 
 # torch takes seconds to import: only these may do so when they are imported themselves.
 TORCH = {
     "rvsd_bench/metrics/perceptual.py",
     "rvsd_bench/metrics/noreference.py",
-    "rvsd_bench/restoring.py",
+    "rvsd_bench/restoring/runner.py",
     "generators/pairs.py",
 }
 
@@ -103,7 +96,7 @@ def test_opencv_opens_files_nowhere_but_in_the_readers_and_writers(repository: P
     wrong = [
         f"{name}:{node.lineno}"
         for name, tree in _sources(repository)
-        if name not in ("rvsd_bench/images.py", "rvsd_bench/video.py")
+        if name not in ("rvsd_bench/media/images.py", "rvsd_bench/media/video.py")
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and node.attr in silent

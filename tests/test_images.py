@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rvsd_bench import images
 from rvsd_bench.errors import InputError, OutputError
+from rvsd_bench.media import images
 
 
 def picture(height: int = 37, width: int = 53, seed: int = 0) -> NDArray[np.uint8]:

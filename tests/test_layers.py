@@ -13,8 +13,8 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.files import write_json
 from rvsd_bench.generators import preset, read_layers, render
 from rvsd_bench.generators.compose import facts
-from rvsd_bench.images import write_jpeg, write_png
-from rvsd_bench.video import write_ffv1
+from rvsd_bench.media.images import write_jpeg, write_png
+from rvsd_bench.media.video import write_ffv1
 
 
 def _store(root: Path, domain: str = "linear", container: str = "png") -> list[Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rvsd_bench import layouts
-from rvsd_bench.dataset import load
+from rvsd_bench.data import layouts
+from rvsd_bench.data.dataset import load
 from rvsd_bench.errors import InputError
 
 

@@ -13,7 +13,7 @@ from rvsd_bench.colour import decode_srgb
 from rvsd_bench.generators.depth import resolve_depth
 from rvsd_bench.generators.light import estimate_light
 from rvsd_bench.generators.sky import sky_likeness
-from rvsd_bench.reading import read_clip
+from rvsd_bench.media.reading import read_clip
 from rvsd_bench.seeds import stream
 
 H, W = 360, 640

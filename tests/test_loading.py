@@ -79,7 +79,7 @@ def test_what_goes_wrong_in_a_strangers_file_names_the_file(
 def test_a_file_that_does_not_run_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("def build(:")
-    with pytest.raises(InputError, match="broken.py cannot be run: SyntaxError"):
+    with pytest.raises(InputError, match=r"broken\.py cannot be run: SyntaxError"):
         load(f"py:{path}", trust_code=True)
 
 

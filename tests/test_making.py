@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rvsd_bench import making, publishing
 from rvsd_bench.clip import Clip
 from rvsd_bench.colour import enc8, lin16
 from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.files import tree_digest, write_json
 from rvsd_bench.generators import Recipe, Shot
-from rvsd_bench.images import read_gray16, read_image, write_png
+from rvsd_bench.making import generating as making
+from rvsd_bench.making import publishing
+from rvsd_bench.media.images import read_gray16, read_image, write_png
 
 # Little grain: its tiles are what takes time.
 SPARSE = Recipe({"tiers": {"dust_ratio": 2.0}}, "sparse.toml")
@@ -335,7 +336,7 @@ def test_a_killed_job_goes_on_to_the_same_bytes(clips: Path, tmp_path: Path) -> 
     making.generate([clips], tmp_path / "whole", variants=3, **FAST)
     out = tmp_path / "out"
     code = (
-        "from pathlib import Path\nfrom rvsd_bench.making import generate\n"
+        "from pathlib import Path\nfrom rvsd_bench.making.generating import generate\n"
         "if __name__ == '__main__':\n"
         f"    generate([{str(clips)!r}], {str(out)!r}, recipe=Path({str(recipe)!r}), variants=3,"
         " workers=2, motion='static', depth='ground')"
@@ -377,7 +378,7 @@ def test_a_jpeg_dataset_takes_the_decoded_jpeg_as_truth(tmp_path: Path) -> None:
 
 
 def test_an_ffv1_dataset_is_two_lossless_videos_and_its_layers(tmp_path: Path) -> None:
-    from rvsd_bench.reading import read_clip
+    from rvsd_bench.media.reading import read_clip
 
     clip = _clip(tmp_path / "clip", 3)
     making.generate([clip], tmp_path / "out", container="ffv1", **FAST)

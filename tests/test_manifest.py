@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from rvsd_bench.card import dataset_card
 from rvsd_bench.errors import InputError
-from rvsd_bench.manifest import digest_of, finished, manifest, read_meta, versions, write_manifest
+from rvsd_bench.making.card import dataset_card
+from rvsd_bench.making.manifest import (
+    digest_of,
+    finished,
+    manifest,
+    read_meta,
+    versions,
+    write_manifest,
+)
 
 
 def _meta(**changes: Any) -> dict[str, Any]:

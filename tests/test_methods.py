@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rvsd_bench import dataset
 from rvsd_bench.baselines import ModelInfo, VideoRestorer
 from rvsd_bench.clip import ArrayClip
+from rvsd_bench.data import dataset
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import write_png
-from rvsd_bench.methods import Method, resolve, restored, restored_files
+from rvsd_bench.evaluation.methods import Method, resolve, restored, restored_files
+from rvsd_bench.media.images import write_png
 
 SIZE = (12, 16, 3)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.motion import Motion, read_velocities, resolve_motion, towards
-from rvsd_bench.generators.street import render_street
-from rvsd_bench.reading import read_clip
+from rvsd_bench.generators.street.clip import render_street
+from rvsd_bench.media.reading import read_clip
 from rvsd_bench.seeds import stream
 
 H, W = 180, 320

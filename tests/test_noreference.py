@@ -13,7 +13,7 @@ import pytest
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.metrics import calibration, open_metric
-from rvsd_bench.weights import WeightsFile, locate
+from rvsd_bench.weights.store import WeightsFile, locate
 
 pytest.importorskip("pyiqa")
 pytest.importorskip("timm")

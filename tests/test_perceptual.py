@@ -12,8 +12,8 @@ from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.metrics import CARDS, Metric, calibration, open_metric
 from rvsd_bench.metrics.oracle import open_oracle
 from rvsd_bench.metrics.perceptual import Lpips, open_lpips
-from rvsd_bench.weights import WeightsFile, locate, read_tensors
-from rvsd_bench.weights_convert import CONVOLUTIONS, save
+from rvsd_bench.weights.converting import CONVOLUTIONS, save
+from rvsd_bench.weights.store import WeightsFile, locate, read_tensors
 
 SHAPES = ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3))
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import write_png
-from rvsd_bench.planning import (
+from rvsd_bench.making.planning import (
     Options,
     Plan,
     assign_splits,
@@ -19,6 +18,7 @@ from rvsd_bench.planning import (
     parse_size,
     parse_split,
 )
+from rvsd_bench.media.images import write_png
 
 
 def _clip(folder: Path, frames: int = 2, value: int = 100) -> Path:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import ArrayClip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators import Recipe, Shot, prepare, render_frame
-from rvsd_bench.images import read_image, write_png
-from rvsd_bench.previewing import COLUMNS, contact_sheet, moving_divider, preview
+from rvsd_bench.making.previewing import COLUMNS, contact_sheet, moving_divider, preview
+from rvsd_bench.media.images import read_image, write_png
 
 SPARSE = Recipe({"tiers": {"dust_ratio": 2.0}}, "sparse.toml")
 
@@ -130,7 +130,7 @@ def test_every_kind_of_preview_is_written(folder: Path, tmp_path: Path, suffix: 
 
 
 def test_the_snow_is_that_of_generate(folder: Path, tmp_path: Path) -> None:
-    from rvsd_bench.making import generate
+    from rvsd_bench.making.generating import generate
 
     options = {"recipe": SPARSE, "motion": "static", "depth": "ground", "seed": 3}
     generate([folder], tmp_path / "set", **options)  # type: ignore[arg-type]

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from rvsd_bench import protocol
 from rvsd_bench.cli.protocol import protocol as command
 from rvsd_bench.errors import InputError
+from rvsd_bench.evaluation import protocol
+from rvsd_bench.evaluation.protocol import Protocol
 from rvsd_bench.metrics import CARDS
-from rvsd_bench.protocol import Protocol
 from rvsd_bench.recipe import structure
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 import rvsd_bench
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import write_png
-from rvsd_bench.reading import find_clips, read_clip
-from rvsd_bench.video import write_ffv1
+from rvsd_bench.media.images import write_png
+from rvsd_bench.media.reading import find_clips, read_clip
+from rvsd_bench.media.video import write_ffv1
 
 COUNT = 9
 

@@ -43,7 +43,7 @@ def test_metrics_and_baselines_do_not_mix(site: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_its_nearest() -> None:
-    with pytest.raises(InputError, match="no baseline named 'medain'. Did you mean 'median'"):
+    with pytest.raises(InputError, match=r"no baseline named 'medain'\. Did you mean 'median'"):
         registry.find("baseline", "medain")
 
 

@@ -15,7 +15,7 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.generators import Scene, prepare, preset, render, render_frame
 from rvsd_bench.generators.compose import compose
 from rvsd_bench.generators.recipes import Recipe
-from rvsd_bench.reading import View
+from rvsd_bench.media.reading import View
 
 GREY = (0.5, 0.5, 0.5)
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from rvsd_bench import restore, restoring
+from rvsd_bench import restore
 from rvsd_bench.baselines import CenterModel, FrameModel, ModelInfo, load
 from rvsd_bench.clip import ArrayClip, Frame, to_torch
 from rvsd_bench.errors import InputError
+from rvsd_bench.restoring import runner as restoring
 
 
 def noise(count: int, height: int, width: int, seed: int = 0) -> ArrayClip:

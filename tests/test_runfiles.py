@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rvsd_bench import columns
 from rvsd_bench.errors import InputError
-from rvsd_bench.runfiles import (
+from rvsd_bench.evaluation.runfiles import (
     FrameScores,
     Part,
     dataset_digest,

@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from rvsd_bench import dataset, measuring, methods, protocol, scoring
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.clip import Frame
-from rvsd_bench.environment import settled
-from rvsd_bench.images import read_image, write_png
+from rvsd_bench.data import dataset
+from rvsd_bench.evaluation import measuring, methods, protocol, scoring
+from rvsd_bench.evaluation.environment import settled
+from rvsd_bench.evaluation.runfiles import Part, read_part
+from rvsd_bench.evaluation.videotask import VideoTask, is_done
+from rvsd_bench.media.images import read_image, write_png
 from rvsd_bench.metrics import CARDS
-from rvsd_bench.runfiles import Part, read_part
-from rvsd_bench.videotask import VideoTask, is_done
 
 SIZE = (20, 28)
 COUNT = 5
@@ -243,7 +244,7 @@ def test_saved_frames_are_what_was_scored(tmp_path: Path, video: dataset.Video) 
 def test_pictures_of_the_middle_frame_are_small_and_whole(
     tmp_path: Path, video: dataset.Video, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rvsd_bench.contender.PICTURE_SIDE", 14)
+    monkeypatch.setattr("rvsd_bench.evaluation.contender.PICTURE_SIDE", 14)
     scoring.score_video(task(tmp_path, video, ["identity"], pictures=tmp_path / "pictures"))
     folder = tmp_path / "pictures" / "0002"
     assert sorted(path.name for path in folder.iterdir()) == [

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators.mesh import boxes, faces, join, quads
-from rvsd_bench.generators.raster import Pinhole, look
-from rvsd_bench.generators.sampling import pyramid, texel
-from rvsd_bench.generators.shading import _painted
-from rvsd_bench.generators.street import SCENES, StreetClip, render_street
-from rvsd_bench.generators.surfaces import SIDE, textures
+from rvsd_bench.generators.street.clip import SCENES, StreetClip, render_street
+from rvsd_bench.generators.street.mesh import boxes, faces, join, quads
+from rvsd_bench.generators.street.raster import Pinhole, look
+from rvsd_bench.generators.street.sampling import pyramid, texel
+from rvsd_bench.generators.street.shading import _painted
+from rvsd_bench.generators.street.surfaces import SIDE, textures
 from rvsd_bench.seeds import stream
 
 SIZE = (180, 320)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rvsd_bench.summary import VideoScores, bootstrap, summarise, video_statistics
+from rvsd_bench.evaluation.summary import VideoScores, bootstrap, summarise, video_statistics
 
 
 def scores(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rvsd_bench.clip import Frame
-from rvsd_bench.runfiles import FrameScores
-from rvsd_bench.validation import Watch, copies, judge
+from rvsd_bench.evaluation.runfiles import FrameScores
+from rvsd_bench.evaluation.validation import Watch, copies, judge
 
 
 @pytest.fixture(scope="module")

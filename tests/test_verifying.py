@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rvsd_bench import manifest
 from rvsd_bench.errors import InputError, ValidationError
 from rvsd_bench.generators import Recipe
-from rvsd_bench.images import read_gray16, read_image, write_png
-from rvsd_bench.making import generate
-from rvsd_bench.verifying import VerifyReport, verify
+from rvsd_bench.making import manifest
+from rvsd_bench.making.generating import generate
+from rvsd_bench.making.verifying import VerifyReport, verify
+from rvsd_bench.media.images import read_gray16, read_image, write_png
 
 FAST: dict[str, Any] = {
     "recipe": Recipe({"tiers": {"dust_ratio": 2.0}}, "sparse.toml"),

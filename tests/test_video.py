@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.images import encode_jpeg
-from rvsd_bench.video import open_video
+from rvsd_bench.media.images import encode_jpeg
+from rvsd_bench.media.video import open_video
 
 FFMPEG = shutil.which("ffmpeg")
 needs_ffmpeg = pytest.mark.skipif(FFMPEG is None, reason="the ffmpeg program is not installed")

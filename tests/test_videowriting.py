@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.video import open_video, write_ffv1, write_preview
+from rvsd_bench.media.video import open_video, write_ffv1, write_preview
 
 
 def noise(count: int = 5, height: int = 31, width: int = 45) -> list[NDArray[np.uint8]]:
@@ -100,7 +100,7 @@ import os, resource, sys
 from pathlib import Path
 import numpy as np
 from rvsd_bench.errors import OutputError
-from rvsd_bench.video import write_ffv1, write_preview
+from rvsd_bench.media.video import write_ffv1, write_preview
 path = Path(sys.argv[1])
 frames = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))

@@ -17,10 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rvsd_bench import package_index, weights, weights_convert, weights_fetch
+from rvsd_bench import package_index
 from rvsd_bench.errors import InputError, MissingError, OutputError
 from rvsd_bench.files import sha256_file
-from rvsd_bench.weights import Part, Record, content_digest, find, locate
+from rvsd_bench.weights import converting as weights_convert
+from rvsd_bench.weights import fetching as weights_fetch
+from rvsd_bench.weights import store as weights
+from rvsd_bench.weights.store import Part, Record, content_digest, find, locate
 
 ALEX = ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3))
 

@@ -23,7 +23,7 @@ def check(folder: Path, layout: str, workers: int, verbose: bool, as_json: bool)
 
     Every frame is decoded once. Exit code 4 if something is wrong; notes do not count as wrong.
     """
-    from rvsd_bench.checking import check as run
+    from rvsd_bench.data.checking import check as run
 
     report = run(
         folder,

@@ -18,7 +18,7 @@ from rvsd_bench.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from rvsd_bench.evaluating import Evaluation
+    from rvsd_bench.evaluation.evaluating import Evaluation
 
 
 @click.command()
@@ -50,7 +50,7 @@ def evaluate(out: Any, metrics: str | None, dry_run: bool, as_json: bool, **opti
     are already restored, or py:FILE.py:build; NAME= before it gives it a name. The run's tables
     go to --out, which keeps what is finished: the same command resumes.
     """
-    from rvsd_bench import evaluating
+    from rvsd_bench.evaluation import evaluating
 
     if out is None and not dry_run:
         raise click.UsageError("--out is missing: name a folder for the run")

@@ -12,7 +12,7 @@ from rvsd_bench.cli import common
 from rvsd_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from rvsd_bench.making import Summary
+    from rvsd_bench.making.generating import Summary
 
 
 @click.command()
@@ -55,8 +55,8 @@ def generate(
     INPUT is a video file, a folder of frames, or a folder of either. Finished videos are kept, so
     the same command goes on where it was interrupted.
     """
-    from rvsd_bench import making
-    from rvsd_bench.planning import parse_size
+    from rvsd_bench.making import generating as making
+    from rvsd_bench.making.planning import parse_size
 
     if preset and recipe:
         raise InputError("--preset and --recipe are two ways to say one thing: give one of them")

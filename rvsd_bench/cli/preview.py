@@ -41,8 +41,8 @@ def preview(
     A .png becomes a contact sheet of the clean frame, every layer and the snowy frame over time; a
     .gif or .mp4 moves, with the snow on one side of a sweeping line.
     """
-    from rvsd_bench import previewing
-    from rvsd_bench.planning import parse_size
+    from rvsd_bench.making import previewing
+    from rvsd_bench.making.planning import parse_size
 
     if preset and recipe:
         raise InputError("--preset and --recipe are two ways to say one thing: give one of them")

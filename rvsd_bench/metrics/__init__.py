@@ -10,7 +10,7 @@ from typing import Any
 from rvsd_bench import registry
 from rvsd_bench.errors import MissingError, unknown
 from rvsd_bench.metrics.card import CARDS, Metric, MetricCard
-from rvsd_bench.weights import WeightsFile, find
+from rvsd_bench.weights.store import WeightsFile, find
 
 __all__ = ["BACKENDS", "CARDS", "Metric", "MetricCard", "open_metric", "require"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import MissingError, ValidationError
-from rvsd_bench.images import read_image
+from rvsd_bench.media.images import read_image
 from rvsd_bench.metrics import open_metric
 
 IMAGES = ("I03", "I04", "I06", "I08", "I19")

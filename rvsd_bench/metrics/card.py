@@ -14,7 +14,7 @@ from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from rvsd_bench.weights import WeightsFile
+    from rvsd_bench.weights.store import WeightsFile
 
 
 @dataclass(frozen=True)

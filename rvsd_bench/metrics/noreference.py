@@ -21,7 +21,7 @@ from rvsd_bench.clip import Frame
 from rvsd_bench.errors import MissingError
 from rvsd_bench.metrics.card import CARDS, MetricCard, require_size
 from rvsd_bench.metrics.perceptual import exact_arithmetic
-from rvsd_bench.weights import WeightsFile, read_tensors
+from rvsd_bench.weights.store import WeightsFile, read_tensors
 
 _NIMA_SIDE = 299  # InceptionResNet-v2's input
 

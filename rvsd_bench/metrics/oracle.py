@@ -15,7 +15,7 @@ import numpy as np
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.metrics.card import MetricCard, require_same_size, require_size
-from rvsd_bench.weights import WeightsFile, read_tensors
+from rvsd_bench.weights.store import WeightsFile, read_tensors
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.metrics.card import CARDS, MetricCard, require_same_size, require_size
-from rvsd_bench.weights import WeightsFile, read_tensors
+from rvsd_bench.weights.store import WeightsFile, read_tensors
 
 # Index among torchvision's `features`, stride, padding, and whether a 3 x 3 maximum comes before.
 _CONVOLUTIONS = (

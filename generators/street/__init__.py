@@ -1,0 +1,1 @@
+"""Our rendered street: offline footage with the exact depth of every pixel."""

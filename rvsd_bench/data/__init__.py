@@ -1,0 +1,1 @@
+"""Datasets on disk: their layouts, their pairs, and whether they are sound."""

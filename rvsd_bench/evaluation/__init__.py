@@ -1,0 +1,1 @@
+"""Scores under a protocol: planned, validated, computed, resumed, tabulated."""

@@ -1,0 +1,221 @@
+"""Take one method through a video: restore, compare with the truth, keep what was found."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.columns import REGIONS
+from rvsd_bench.data.dataset import Pictures
+from rvsd_bench.errors import InputError, RvsdBenchError
+from rvsd_bench.evaluation.methods import Method, restored
+from rvsd_bench.evaluation.runfiles import FrameScores, Part, read_part, write_part
+from rvsd_bench.evaluation.validation import Watch, copies
+from rvsd_bench.evaluation.videotask import VideoTask, stamp
+from rvsd_bench.media.images import write_jpeg, write_png
+from rvsd_bench.metrics import Metric
+
+PICTURE_SIDE = 960
+"""The longer side of a picture for the page, in pixels, at most."""
+PICTURE_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Given:
+    """One frame of the dataset: the input, its truth and coverage if there are any."""
+
+    snowy: Frame
+    clean: Frame | None
+    coverage: NDArray[np.float64] | None
+    input_sha256: str
+    ref_sha256: str
+
+
+@dataclass
+class Judge:
+    """One metric on one frame of the dataset; the truth is prepared when it is first needed."""
+
+    metric: Metric
+    given: Given
+    _prepared: Any = None
+
+    def score(self, frame: Frame) -> float | None:
+        """Return the value, or None where the metric is undefined; raise if it is not finite."""
+        if self.metric.card.kind == "fr" and self._prepared is None:
+            assert self.given.clean is not None
+            self._prepared = self.metric.prepare(self.given.clean, self.given.coverage)
+        value = self.metric.score(frame, self._prepared)
+        if math.isnan(value) and self.metric.card.coverage:
+            return None
+        if not math.isfinite(value):
+            raise InputError(f"the value is {value}")
+        return float(value)
+
+
+@dataclass
+class InOrder:
+    """Read a clip's frames one after another, so that one damaged picture leaves the others.
+
+    What decodes or computes its frames in order stops for good where it fails first.
+    """
+
+    clip: Clip
+    lost: str = ""
+    """Why no further frame comes; empty as long as frames come."""
+    _frames: Iterator[Frame] | None = None
+
+    def read(self, index: int) -> Frame:
+        """Return the frame at `index`, which must be the next one."""
+        if isinstance(self.clip, Pictures):
+            return self.clip[index]
+        if self.lost:
+            raise InputError(self.lost)
+        self._frames = iter(self.clip) if self._frames is None else self._frames
+        try:
+            return next(self._frames)
+        except StopIteration:
+            self.lost = f"there are only {index} frames"
+            raise InputError(self.lost) from None
+        except Exception as error:  # a stranger's model may raise anything
+            self.lost = f"stopped at frame {index}: {told(error)}"
+            raise InputError(self.lost) from error
+
+
+@dataclass
+class Contender:
+    """One method on its way through the video."""
+
+    task: VideoTask
+    method: Method
+    frames: InOrder | None
+    """None: the video could not be opened, because of `lost`."""
+    lost: str
+    stamp: dict[str, str]
+    earlier: Part | None
+    """An earlier part, whose values hold where the pixels are equal."""
+    rows: list[FrameScores] = field(default_factory=list)
+    watch: Watch = field(default_factory=Watch)
+
+    @classmethod
+    def start(cls, task: VideoTask, method: Method, snowy: Clip, clean: Clip | None) -> Contender:
+        """Open the video as the method restores it."""
+        earlier = read_part(task.part(method))
+        try:
+            restoring = InOrder(restored(method, task.video, snowy, clean))
+            return cls(task, method, restoring, "", stamp(method, task.video), earlier)
+        except Exception as error:  # a stranger's model may raise anything
+            return cls(task, method, None, told(error), {}, earlier)
+
+    def take(self, index: int, given: Given, judges: Sequence[Judge], shown: Path | None) -> None:
+        """Restore and score the next frame; `shown` is where its picture is wanted, if it is."""
+        frame_id = self.task.video.frame_ids[index]
+        try:
+            frame = self._next(index)
+            _require_size(frame, given)
+        except InputError as error:
+            self._miss(frame_id, told(error), given)
+            return
+        height, width = frame.shape[:2]
+        digests = pixels_sha256(frame), given.ref_sha256, given.input_sha256
+        row = FrameScores(frame_id, width, height, *digests)
+        self._score(index, row, frame, judges)
+        self.rows.append(row)
+        if given.clean is not None:
+            self.watch.see(frame, given.clean)
+        if folder := self.task.saved(self.method):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_png(folder / f"{frame_id}.png", frame)
+        if shown is not None:
+            write_picture(shown / f"{self.method.slug}.jpg", frame)
+
+    def pass_over(self, index: int, reason: str) -> None:
+        """Leave out a frame of the dataset that cannot be read."""
+        with suppress(InputError):
+            self._next(index)  # the method goes on in step
+        self._miss(self.task.video.frame_ids[index], reason, None)
+
+    def finish(self, given: Watch) -> None:
+        """Write the part; `given` is what was seen of the snowy frames."""
+        seen = {**self.watch.counts, **copies(self.rows)}
+        seen |= {f"input_{name}": count for name, count in given.counts.items()}
+        part = Part(
+            stamp=self.stamp,
+            metrics=self.task.identities(),
+            frames=tuple(self.rows),
+            evidence=seen,
+            saved_frames=self.task.frames is not None,
+        )
+        write_part(self.task.part(self.method), part)
+
+    def _next(self, index: int) -> Frame:
+        if self.frames is None:
+            raise InputError(self.lost)
+        return self.frames.read(index)
+
+    def _score(self, index: int, row: FrameScores, frame: Frame, judges: Sequence[Judge]) -> None:
+        held = self._held(index, row)
+        for judge in judges:
+            name = judge.metric.card.name
+            if name in held:
+                row.values[name] = held[name]
+                continue
+            try:
+                row.values[name] = judge.score(frame)
+            except Exception as error:  # it may fail on one frame, as for lack of memory
+                row.errors[name] = told(error)
+
+    def _held(self, index: int, row: FrameScores) -> dict[str, float | None]:
+        """Return the values of an earlier part that still hold, since all pixels are the same."""
+        if self.earlier is None or index >= len(self.earlier.frames):
+            return {}
+        old = self.earlier.frames[index]
+        pixels = (row.pred_sha256, row.ref_sha256, row.input_sha256)
+        if pixels != (old.pred_sha256, old.ref_sha256, old.input_sha256):
+            return {}
+        now = self.task.identities()
+        # The regions also depend on the coverage, which is not digested, and cost next to nothing.
+        same = [n for n in now if n not in REGIONS and self.earlier.metrics.get(n) == now[n]]
+        return {name: old.values[name] for name in same if name in old.values}
+
+    def _miss(self, frame_id: str, reason: str, given: Given | None) -> None:
+        self.watch.miss()
+        digests = ("", given.ref_sha256, given.input_sha256) if given else ("", "", "")
+        errors = dict.fromkeys(self.task.identities(), reason)
+        self.rows.append(FrameScores(frame_id, None, None, *digests, errors=errors))
+
+
+def pixels_sha256(frame: Frame) -> str:
+    """Return the SHA-256 of a frame's bytes in the order row, column, channel."""
+    return hashlib.sha256(np.ascontiguousarray(frame).data).hexdigest()
+
+
+def write_picture(path: Path, frame: Frame) -> None:
+    import cv2
+
+    height, width = frame.shape[:2]
+    scale = min(1.0, PICTURE_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    write_jpeg(path, np.asarray(small, np.uint8), quality=PICTURE_QUALITY)
+
+
+def _require_size(frame: Frame, given: Given) -> None:
+    if frame.shape != given.snowy.shape:
+        raise InputError(
+            f"the restored frame is {frame.shape[1]}x{frame.shape[0]}, "
+            f"its input {given.snowy.shape[1]}x{given.snowy.shape[0]}"
+        )
+
+
+def told(error: Exception) -> str:
+    text = str(error) if isinstance(error, RvsdBenchError) else f"{type(error).__name__}: {error}"
+    return text.splitlines()[0] if text else type(error).__name__

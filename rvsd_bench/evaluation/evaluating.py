@@ -1,0 +1,281 @@
+"""Score models on a dataset: plan, refuse what cannot be right, score what is new, write tables."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from rvsd_bench.baselines.info import VideoRestorer
+from rvsd_bench.columns import FLAGS, LEADERBOARD, NUMBERS, PER_FRAME, PER_VIDEO, read_csv
+from rvsd_bench.errors import InputError, PartialError
+from rvsd_bench.evaluation import recording, tabulating
+from rvsd_bench.evaluation.folder import open_folder
+from rvsd_bench.evaluation.methods import submission
+from rvsd_bench.evaluation.planning import Plan, make_plan
+from rvsd_bench.evaluation.scoring import score_video
+from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
+from rvsd_bench.evaluation.validation import Problem
+from rvsd_bench.evaluation.videotask import VideoTask, is_done
+from rvsd_bench.jobs import Task, Track, parse_shard, run_tasks, untracked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found: three tables, and what is wrong with methods, if anything."""
+
+    plan: Plan
+    folder: Path | None
+    """Where the run lies; None after a dry run."""
+    results: tuple[Result, ...] = ()
+    scored: int = 0
+    """Videos that were worked on this time; what was finished before is kept."""
+    _temporary: TemporaryDirectory[str] | None = None
+
+    @cached_property
+    def per_frame(self) -> pd.DataFrame:
+        """One row for each method, frame and metric (`per_frame.csv`)."""
+        return self._table("per_frame.csv", PER_FRAME)
+
+    @cached_property
+    def per_video(self) -> pd.DataFrame:
+        """One row for each method, video and metric (`per_video.csv`)."""
+        return self._table("per_video.csv", PER_VIDEO)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row for each method (`leaderboard.csv`)."""
+        return self._table("leaderboard.csv", LEADERBOARD)
+
+    @cached_property
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of `leaderboard.csv` as text."""
+        return read_csv(self.folder / "leaderboard.csv") if self.folder else []
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that looked wrong, errors and warnings."""
+        return tuple(problem for result in self.results for problem in result.problems)
+
+    def raise_failures(self) -> None:
+        """Raise if a headline is withheld: PartialError, or InputError if no method has one."""
+        failed = [result for result in self.results if result.withheld]
+        if not failed:
+            return
+        errors = [p for result in failed for p in result.problems if p.withholds]
+        texts = [str(p) if len(failed) > 1 else f"{p.video}: {p.message}" for p in errors[:3]]
+        named = self.plan.tidy("; ".join(texts))
+        more = f"; and {len(errors) - 3} more, see validation.json" if len(errors) > 3 else ""
+        kind = InputError if len(failed) == len(self.results) else PartialError
+        names = ", ".join(result.method.label for result in failed)
+        raise kind(f"no headline for {names}: {named}{more}")
+
+    def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        import pandas as pd
+
+        if self.folder is None:
+            raise InputError("a dry run has no tables")
+        table = pd.DataFrame(read_csv(self.folder / name), columns=list(columns), dtype=object)
+        for column in NUMBERS.intersection(columns):
+            table[column] = pd.to_numeric(table[column])
+        for column in FLAGS.intersection(columns):
+            table[column] = table[column].map({"true": True, "false": False})
+        return table
+
+
+def evaluate(
+    models: Sequence[str | VideoRestorer],
+    data: Path | str,
+    *,
+    out: Path | str | None = None,
+    protocol: str | None = None,
+    split: str = "test",
+    split_file: Path | str | None = None,
+    metrics: Sequence[str] | None = None,
+    backend: str = "native",
+    weights: Path | str | None = None,
+    skip_missing: bool = False,
+    device: str = "auto",
+    save_frames: bool = False,
+    limit: int | None = None,
+    allow_untrained: bool = False,
+    trust_code: bool = False,
+    workers: int = 1,
+    executor: str = "pool",
+    shard: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+    track: Track = untracked,
+) -> Evaluation:
+    """Score models on a dataset under a protocol and return the tables as pandas frames.
+
+    A model is a spec (`identity`, `frames:DIR`, ...) or a `VideoRestorer`. Without a `protocol` it
+    is rvsd-2023 for a paired dataset and realsnow85-2024 for an unpaired one. `out` keeps the run:
+    calling again scores only what is new or has changed. `metrics` names a part of the protocol's,
+    `limit` the first so many videos, which are never ranked. A shard scores its videos and writes
+    no tables; a last call without one does.
+
+    A frame without a score leaves its method without a headline (see
+    `Evaluation.raise_failures`); if that befalls every method, InputError is raised. MissingError
+    names weights that are not there, before any work. Arithmetic runs on one thread, so that the
+    numbers do not depend on `workers`.
+    """
+    plan = make_plan(
+        models,
+        Path(data),
+        protocol_id=protocol,
+        splits=split.split(","),
+        split_file=Path(split_file) if split_file else None,
+        metrics=metrics,
+        backend=backend,
+        weights_dir=Path(weights) if weights else None,
+        skip_missing=skip_missing,
+        device=device,
+        limit=limit,
+        allow_untrained=allow_untrained,
+        trust_code=trust_code,
+    )
+    part = parse_shard(shard)
+    refused = _inspect(plan, workers, report)
+    if dry_run:
+        return Evaluation(plan, None)
+    temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
+    folder = Path(out or temporary.name)  # type: ignore[union-attr]
+    open_folder(folder, plan, force=force)
+    tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
+    died = _score(tasks, workers, executor, report, track)
+    evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
+    return evaluation if part.count > 1 else _conclude(evaluation, refused, died, report)
+
+
+def _conclude(
+    scored: Evaluation,
+    refused: Mapping[str, Sequence[Problem]],
+    died: Mapping[str, str],
+    report: Callable[[str], None],
+) -> Evaluation:
+    """Write the tables; raise if not one method has a headline."""
+    assert scored.folder is not None
+    gathered = gather(scored.plan, scored.folder, refused, died)
+    _write(gathered, report)
+    evaluation = replace(scored, results=gathered.results)
+    if all(result.withheld for result in gathered.results):
+        evaluation.raise_failures()
+    return evaluation
+
+
+def _write(gathered: Gathered, report: Callable[[str], None]) -> None:
+    """Write the files of the run, and report what was found and is no error of its own.
+
+    The manifest comes last: it says that the others are there.
+    """
+    tabulating.write_frames(gathered)
+    tabulating.write_videos(gathered)
+    recording.write_leaderboard(gathered)
+    recording.write_validation(gathered)
+    recording.write_manifest(gathered)
+    for result in gathered.results:
+        found: dict[str, list[Problem]] = {}
+        for problem in result.problems:
+            if not problem.withholds:
+                found.setdefault(problem.code, []).append(problem)
+        for problems in found.values():
+            more = f" (and so {len(problems) - 1} more videos)" if len(problems) > 1 else ""
+            report(f"{problems[0].level}: {problems[0]}{more}")
+
+
+def _require_portable(plan: Plan) -> None:
+    """Refuse restorers given as objects that cannot be sent to other processes."""
+    for method in plan.methods:
+        try:
+            pickle.dumps(method)
+        except Exception as error:  # pickling runs the object's own code
+            raise InputError(
+                f"model {method.label!r} cannot be sent to worker processes ({error}); "
+                "use one worker, or give the model as a spec such as py:FILE.py:build"
+            ) from error
+
+
+def _inspect(plan: Plan, workers: int, report: Callable[[str], None]) -> dict[str, list[Problem]]:
+    """Find what is wrong with the methods before anything is scored.
+
+    Faults of restored frames are reported at once if there are other methods, whose scoring may
+    take long; those of an only method are raised in the end.
+    """
+    if workers != 1:
+        _require_portable(plan)
+    found: dict[str, list[Problem]] = {}
+    for method in plan.methods:
+        if method.frames is None:
+            continue
+        found[method.id] = [*_strangers(plan, method.frames, method.label)]
+        for video in plan.videos:
+            try:
+                submission(method.frames, video.split).open(video)
+            except InputError as error:
+                problem = Problem("error", "frames", method.label, video.name, str(error))
+                found[method.id].append(problem)
+    for problem in chain.from_iterable(found.values()):
+        if problem.withholds and len(plan.methods) > 1:
+            report(f"{problem.level}: {problem}")
+    return found
+
+
+def _strangers(plan: Plan, frames: Path, label: str) -> list[Problem]:
+    problems = []
+    for split in plan.split.split(","):
+        try:
+            places = submission(frames, split).places
+        except InputError:  # told of each of its videos
+            continue
+        known = {v.name.casefold() for v in plan.dataset.videos if v.split == split}
+        problems += [
+            Problem("warning", "stranger", label, path.name, "the dataset has no such video")
+            for name, path in places.items()
+            if name not in known
+        ]
+    return problems
+
+
+def _pending(
+    plan: Plan, tasks: Sequence[VideoTask], refused: Mapping[str, Sequence[Problem]]
+) -> list[VideoTask]:
+    """Return the videos that have something left to score, each with the methods that need it."""
+    sound = [
+        method
+        for method in plan.methods
+        if not any(problem.level == "error" for problem in refused.get(method.id, ()))
+    ]
+    pending = []
+    for task in tasks:
+        todo = tuple(method for method in sound if not is_done(task, method))
+        if todo:
+            pending.append(replace(task, methods=todo))
+    return pending
+
+
+def _score(
+    tasks: Sequence[VideoTask],
+    workers: int,
+    executor: str,
+    report: Callable[[str], None],
+    track: Track,
+) -> dict[str, str]:
+    """Score videos; return those that could not be worked on at all, with the reason."""
+    work = [Task(task.folder, task) for task in tasks]
+    results = run_tasks(score_video, work, workers=workers, executor=executor)
+    died = {}
+    for result in track(results, total=len(work), what="evaluate", unit="video"):
+        if result.error is not None:
+            died[result.id] = str(result.error)
+            report(f"error: video {result.id}: {result.error}")
+    return died

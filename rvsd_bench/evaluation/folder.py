@@ -1,0 +1,59 @@
+"""Open the folder of a run, so that no two runs are mixed and nothing else is overwritten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rvsd_bench.errors import InputError
+from rvsd_bench.evaluation.planning import Plan
+from rvsd_bench.evaluation.runfiles import read_manifest
+
+_FOLDERS = ("parts", "pictures", "frames")
+_FILES = ("per_frame.csv", "per_video.csv", "leaderboard.csv", "validation.json", "manifest.json")
+
+
+def open_folder(folder: Path, plan: Plan, *, force: bool) -> None:
+    """Make the folder of the run; refuse to mix two runs, or to write among other files."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: give --out a folder")
+    before = read_manifest(folder)
+    if force and (before or (folder / "parts").is_dir()):
+        for name in _FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+    elif before is not None:
+        _refuse_other(folder, plan, before)
+    elif folder.is_dir() and not (folder / "parts").is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder} holds other files: give --out a new folder, or an earlier run")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _refuse_other(folder: Path, plan: Plan, before: Mapping[str, Any]) -> None:
+    def found(*path: str) -> Any:
+        value: Any = before
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    changes = [
+        f"{what} {old!r} instead of {new!r}"
+        for what, old, new in (
+            ("protocol", found("protocol", "id"), plan.protocol.id),
+            ("protocol hash", found("protocol", "hash"), plan.protocol.hash),
+            ("dataset", found("dataset", "name"), plan.dataset.name),
+            ("split", found("dataset", "split"), plan.split),
+        )
+        if old != new
+    ]
+    absent = set(found("models") or ()) - {method.label for method in plan.methods}
+    if absent:
+        changes.append(f"also {', '.join(sorted(absent))}, which would be lost")
+    if changes:
+        raise InputError(
+            f"{folder} holds a run with {'; '.join(changes)}: choose another --out, name the same, "
+            "or start afresh by --force"
+        )

@@ -1,0 +1,111 @@
+"""Choose the metrics of a run; see that each can be computed before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rvsd_bench.errors import InputError, MissingError, unknown
+from rvsd_bench.evaluation.protocol import Protocol
+from rvsd_bench.metrics import CARDS, Metric, MetricCard, open_metric
+from rvsd_bench.weights import store as weights
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric with everything that decides its value."""
+
+    card: MetricCard
+    params: Mapping[str, Any]
+    backend: str
+    weights: weights.WeightsFile | None = None
+    weights_dir: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The metric's name."""
+        return self.card.name
+
+    def identity(self, device: str) -> str:
+        """Return all that decides the value of a frame, as text to compare."""
+        digest = self.weights.sha256 if self.weights else None
+        facts = {"params": dict(self.params), "backend": self.backend, "weights": digest}
+        return json.dumps(facts | {"device": device if self.weights else "cpu"}, sort_keys=True)
+
+    def open(self, device: str) -> Metric:
+        """Open the metric; one that was opened in this process before is taken again."""
+        params = json.dumps(dict(self.params), sort_keys=True)
+        return _opened(self.name, params, device, self.weights_dir, self.backend)
+
+
+def choose(
+    protocol: Protocol,
+    wanted: Sequence[str] | None = None,
+    *,
+    backend: str = "native",
+    weights_dir: Path | None = None,
+    skip_missing: bool = False,
+) -> tuple[tuple[Measure, ...], dict[str, str]]:
+    """Return the metrics to compute, and the skipped ones with the reason.
+
+    `wanted` names a part of the protocol's metrics; None means all, with those of regions. Weights
+    or packages that are absent raise MissingError, unless they are to be skipped.
+    """
+    params = dict(protocol.metrics) | dict(protocol.regions)
+    names = list(params) if wanted is None else list(dict.fromkeys(wanted))
+    for name in names:
+        if name not in CARDS:
+            raise unknown("metric", name, CARDS)
+        if name not in params:
+            raise InputError(
+                f"protocol {protocol.id!r} does not define metric {name!r}, "
+                f"only {', '.join(params)}; choose another by --protocol"
+            )
+    chosen, skipped = [], {}
+    for name in names:
+        try:
+            chosen.append(_measure(CARDS[name], params[name], backend, weights_dir))
+        except MissingError as error:
+            if not skip_missing:
+                raise
+            skipped[name] = str(error).splitlines()[0]
+    if not chosen:
+        raise MissingError(f"every metric was skipped: {'; '.join(skipped.values())}")
+    return tuple(chosen), skipped
+
+
+def require_truth(names: Iterable[str], data: Path) -> None:
+    """Refuse metrics that compare with a clean frame where the dataset has none."""
+    against = [name for name in names if name in CARDS and CARDS[name].kind == "fr"]
+    if against:
+        raise InputError(
+            f"{data} is unpaired: it has no clean frames for {', '.join(against)}; "
+            "use --protocol realsnow85-2024, whose metrics look at restored frames alone"
+        )
+
+
+def _measure(
+    card: MetricCard, params: Mapping[str, Any], backend: str, weights_dir: Path | None
+) -> Measure:
+    backend = backend if backend in card.backends else card.backends[0]
+    file = weights.find(card.weights, weights_dir) if card.weights else None
+    packages = dict.fromkeys((*card.packages, *(["pyiqa"] if backend == "pyiqa" else [])))
+    absent = [package for package in packages if find_spec(package) is None]
+    if absent:
+        raise MissingError(
+            f"metric {card.name!r} needs the package {absent[0]}, which is not installed: "
+            f"pip install {absent[0]}, or leave the metric out by --metrics"
+        )
+    return Measure(card, params, backend, file, weights_dir)
+
+
+@lru_cache(maxsize=16)
+def _opened(name: str, params: str, device: str, weights_dir: Path | None, backend: str) -> Metric:
+    return open_metric(
+        name, params=json.loads(params), device=device, weights_dir=weights_dir, backend=backend
+    )

@@ -1,0 +1,236 @@
+"""Turn what the user names, models and folders of restored frames, into methods to be scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
+from rvsd_bench.baselines.spec import Spec, method_id, parse, slug
+from rvsd_bench.clip import Clip
+from rvsd_bench.data.dataset import Pictures, Video
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import sha256_bytes, tree_digest
+
+if TYPE_CHECKING:
+    from rvsd_bench.baselines.frames import Submission
+
+ORACLE_STEP = 10
+"""The oracle map of a clip is fitted to every 10th of its frames."""
+
+
+Kind: TypeAlias = Literal["input", "classical", "image", "video", ""]
+Source: TypeAlias = Literal["measured", "input", "oracle"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the tables: something that yields restored frames of any video."""
+
+    id: str
+    label: str
+    """As `id`, but the same before and after the weights or frames it names have changed."""
+    info: ModelInfo
+    kind: Kind
+    """Empty for restored frames: how they were made is not known."""
+    source: Source
+    digest: str | None
+    """SHA-256 of all that decides its restored frames beside the files read; None: not known."""
+    device: str
+    spec: Spec | None = None
+    model: VideoRestorer | None = None
+    """The restorer itself, where it is light enough to travel to other processes."""
+    trust_code: bool = False
+    parameters: int | None = None
+    """How many numbers a network has learned; None where that is not known."""
+
+    @property
+    def name(self) -> str:
+        """The method's name in tables."""
+        return self.spec.name if self.spec is not None and self.spec.name else self.info.name
+
+    @property
+    def slug(self) -> str:
+        """The name of the method's folders."""
+        return slug(self.label)
+
+    @property
+    def frames(self) -> Path | None:
+        """The folder of restored frames, if that is what the method is."""
+        return self.spec.path if self.spec is not None and self.spec.scheme == "frames" else None
+
+
+def resolve(
+    models: Sequence[str | VideoRestorer],
+    *,
+    data: Path,
+    device: str,
+    trust_code: bool = False,
+    allow_untrained: bool = False,
+) -> tuple[Method, ...]:
+    """Load each model once, to know what it is; refuse untrained ones and two of one name."""
+    if not models:
+        raise InputError("name at least one model to evaluate, such as identity or frames:DIR")
+    methods = tuple(
+        _from_spec(parse(model), data, device, trust_code)
+        if isinstance(model, str)
+        else _from_object(model, device)
+        for model in models
+    )
+    for index, method in enumerate(methods):
+        if method.slug in (other.slug for other in methods[:index]):
+            raise InputError(f"two models are called {method.label!r}; name one by NAME=SPEC")
+        if not method.info.trained and not allow_untrained:
+            raise InputError(
+                f"model {method.label!r} has no trained weights, its scores would mean nothing: "
+                "give weights=FILE, or add --allow-untrained"
+            )
+    return methods
+
+
+def is_frames(model: str) -> bool:
+    """Tell whether a spec names a folder of restored frames, which needs no torch."""
+    return parse(model).scheme == "frames"
+
+
+def restored(method: Method, video: Video, snowy: Clip, clean: Clip | None) -> Clip:
+    """Open a video as the method restores it; only an oracle looks at the clean side."""
+    if method.frames is not None:
+        return submission(method.frames, video.split).open(video)
+    from rvsd_bench.restoring.runner import restore
+
+    if method.source == "oracle":
+        model = _fitted_to_truth(method, snowy, clean)
+    elif method.model is not None:
+        model = method.model
+    else:
+        assert method.spec is not None
+        model = _loaded(str(method.spec), method.device, method.trust_code)
+    return restore(model, snowy, device=method.device)
+
+
+def restored_files(method: Method, video: Video) -> tuple[Path, ...]:
+    """Return the files from which a video's restored frames are read; none for a model."""
+    if method.frames is None:
+        return ()
+    handed_in = submission(method.frames, video.split)
+    clip = handed_in.open(video)
+    return clip.files if isinstance(clip, Pictures) else (handed_in.places[video.name.casefold()],)
+
+
+@lru_cache(maxsize=64)
+def submission(folder: Path, split: str) -> Submission:
+    """Open a folder of restored frames; it is listed once."""
+    from rvsd_bench.baselines.frames import open_submission
+
+    return open_submission(folder, split)
+
+
+@lru_cache(maxsize=64)
+def _loaded(spec: str, device: str, trust_code: bool) -> VideoRestorer:
+    """Load a model once in each process."""
+    from rvsd_bench.baselines.loading import load
+
+    return load(spec, device=device, trust_code=trust_code)
+
+
+def _fitted_to_truth(method: Method, snowy: Clip, clean: Clip | None) -> VideoRestorer:
+    from rvsd_bench.baselines.affine import build_affine, fit_affine
+
+    if clean is None:
+        raise InputError(f"{method.label} is fitted to the clean frames, and there are none")
+    return build_affine(fit_affine((snowy[i], clean[i]) for i in range(0, len(snowy), ORACLE_STEP)))
+
+
+def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
+    label = spec.name or spec.short
+    if spec.scheme == "frames":
+        return _from_frames(spec, label, device)
+    if spec.target == "affine" and spec.options.get("oracle", "0") in ("1", "true", "yes"):
+        return _oracle(spec, label, device)
+    from rvsd_bench.baselines.loading import load
+
+    model = load(spec, device=device, trust_code=trust_code, data=data)
+    info = model.info
+    # Named or not, the spec's own id holds a digest of the files that it names.
+    own = method_id(replace(spec, name=None))
+    light = info.weights is None and spec.scheme == "name"
+    return Method(
+        id=spec.name or own,
+        label=label,
+        info=info,
+        kind=_kind(spec.target, info),
+        source="input" if spec.target == "identity" else "measured",
+        digest=_digest(own, info.weights_sha256, dict(info.facts), device),
+        device=device,
+        spec=spec,
+        model=model if light else None,
+        trust_code=trust_code,
+        parameters=_parameters(model),
+    )
+
+
+def _from_frames(spec: Spec, label: str, device: str) -> Method:
+    folder = spec.path
+    if folder is None or not folder.is_dir():
+        raise InputError(f"{spec}: there is no folder {folder}")
+    content = tree_digest(folder)
+    info = ModelInfo(name=label, window=None, weights_sha256=None)
+    # A frame is known by its pixels: one that has changed leaves the others' scores alone.
+    return Method(
+        id=method_id(spec, content),
+        label=label,
+        info=info,
+        kind="",
+        source="measured",
+        digest=_digest(label),
+        device=device,
+        spec=spec,
+    )
+
+
+def _oracle(spec: Spec, label: str, device: str) -> Method:
+    from rvsd_bench.baselines.affine import CARD
+
+    info = replace(CARD, name=label, trained_on="the clean frames of each clip that it restores")
+    return Method(label, label, info, "classical", "oracle", _digest(label, device), device, spec)
+
+
+def _from_object(model: VideoRestorer, device: str) -> Method:
+    info = model.info
+    return Method(
+        id=info.name,
+        label=info.name,
+        info=info,
+        kind=_kind(info.name, info),
+        source="input" if info.name == "identity" else "measured",
+        digest=None,
+        device=device,
+        model=model,
+        parameters=_parameters(model),
+    )
+
+
+def _kind(name: str, info: ModelInfo) -> Kind:
+    if name == "identity":
+        return "input"
+    if info.weights is None and info.trained:
+        return "classical"
+    return "image" if info.window == 1 else "video"
+
+
+def _parameters(model: VideoRestorer) -> int | None:
+    for network in (model, getattr(model, "network", None)):
+        parameters = getattr(network, "parameters", None)
+        if callable(parameters):
+            count: int = sum(tensor.numel() for tensor in parameters())
+            return count
+    return None
+
+
+def _digest(*parts: object) -> str:
+    return sha256_bytes(json.dumps(parts, sort_keys=True, default=str).encode())

@@ -1,0 +1,123 @@
+"""Find what is wrong with restored frames: shifted in time, channels swapped, copied, frozen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from rvsd_bench.clip import Frame
+from rvsd_bench.evaluation.runfiles import FrameScores
+
+CLEARLY = 10**0.1
+"""How many times smaller a squared error must be to count: 1 dB of PSNR."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding. An error keeps a method out of the ranking, a warning does not."""
+
+    level: Literal["error", "warning"]
+    code: str
+    method: str
+    video: str
+    message: str
+
+    @property
+    def withholds(self) -> bool:
+        """Whether the numbers mean nothing. Frames copied from the truth are scored as they are."""
+        return self.level == "error" and self.code != "is_truth"
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.video}: {self.message}"
+
+
+@dataclass
+class Watch:
+    """Compare the frames of one video with their truth, one after another, and count oddities.
+
+    `counts` has `frames`, `pairs` (frames with a neighbour before them), and how many frames are
+    clearly closer to the truth one frame `later` or `earlier` or with channels `swapped`.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    _last: tuple[Frame, Frame, float] | None = None
+
+    def see(self, frame: Frame, clean: Frame) -> None:
+        """Take in the next frame and its truth, uint8 [H, W, 3] both."""
+        error = _squares(frame, clean)
+        self.counts["frames"] += 1
+        self.counts["swapped"] += _clearly_less(_squares(frame[..., ::-1], clean), error)
+        if self._last is not None:
+            last_frame, last_clean, last_error = self._last
+            self.counts["pairs"] += 1
+            self.counts["earlier"] += _clearly_less(_squares(frame, last_clean), error)
+            self.counts["later"] += _clearly_less(_squares(last_frame, clean), last_error)
+        self._last = frame, clean, error
+
+    def miss(self) -> None:
+        """Note that the next frame is not there, so that its neighbours have no neighbour."""
+        self._last = None
+
+
+def _squares(a: Frame, b: Frame) -> float:
+    return float(cv2.norm(np.ascontiguousarray(a), b, cv2.NORM_L2SQR))
+
+
+def _clearly_less(error: float, other: float) -> bool:
+    return error * CLEARLY < other
+
+
+def copies(frames: Sequence[FrameScores]) -> Counter[str]:
+    """Count the frames that equal their truth or input, or repeat the frame before (`frozen`).
+
+    A frame whose input already equals its truth is no copy of the truth, and one whose input
+    repeats itself is not frozen. Frames that are missing are passed over.
+    """
+    counts: Counter[str] = Counter()
+    for index, this in enumerate(frames):
+        if not this.pred_sha256:
+            continue
+        before = frames[index - 1] if index else this
+        moved = this.input_sha256 != before.input_sha256
+        counts["is_input"] += this.pred_sha256 == this.input_sha256
+        counts["is_truth"] += this.pred_sha256 == this.ref_sha256 != this.input_sha256
+        counts["frozen"] += this.pred_sha256 == before.pred_sha256 and moved
+    return counts
+
+
+def judge(method: str, video: str, seen: Mapping[str, int], *, source: str) -> Iterator[Problem]:
+    """Turn the counts of a video into findings; `source` is the method's, as in the tables.
+
+    `seen` holds the counts of `Watch` and `copies` for the restored frames and, under `input_...`,
+    those of `Watch` for the snowy ones: what the input shows too is the dataset's fault.
+    """
+
+    def mostly(code: str, of: str = "frames") -> bool:
+        return 2 * seen.get(code, 0) > seen.get(of, 0)
+
+    for code, direction in (("later", "after"), ("earlier", "before")):
+        if not mostly(code, "pairs"):
+            continue
+        if mostly(f"input_{code}", "pairs"):
+            text = f"the dataset's own snowy frames match the clean frames one {direction} them"
+            yield Problem("warning", "dataset_shifted", method, video, f"{text}: see check")
+        else:
+            text = f"most frames match the clean frame one {direction} them: they look shifted"
+            yield Problem("error", "shifted", method, video, f"{text} by a frame; check their ids")
+    if mostly("swapped") and not mostly("input_swapped"):
+        text = "red and blue look swapped: frames must be RGB"
+        yield Problem("error", "swapped", method, video, text)
+    if mostly("is_truth") and source != "oracle":
+        text = f"{seen['is_truth']} frames are byte for byte the clean ones"
+        yield Problem("error", "is_truth", method, video, f"{text}: was the truth handed in?")
+    if mostly("is_input") and source != "input":
+        text = f"{seen['is_input']} frames are byte for byte the input"
+        yield Problem("warning", "is_input", method, video, text)
+    if seen.get("frozen", 0):
+        text = f"{seen['frozen']} frames repeat the one before although the input moves on"
+        yield Problem("warning", "frozen", method, video, text)

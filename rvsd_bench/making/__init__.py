@@ -1,0 +1,1 @@
+"""Paired datasets: planned, generated, published, verified and previewed."""

@@ -1,0 +1,95 @@
+"""Estimate what a dataset will take, by rendering a few frames of a few of its videos."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rvsd_bench.making.planning import open_clip
+from rvsd_bench.making.publishing import Job, shoot, with_layers_written, write_side
+
+if TYPE_CHECKING:
+    from rvsd_bench.generators import RenderedFrame
+
+MOST = 3
+"""Videos, and frames of each, that are rendered."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the videos that are still to be made will take."""
+
+    bytes: int
+    seconds: float
+    """On this machine, with one process."""
+
+
+def estimate(jobs: Sequence[Job]) -> Estimate:
+    """Render up to 3 frames of up to 3 videos and carry their sizes and times over to all.
+
+    Nothing is left on disk. Raises the error of a video that cannot be prepared.
+    """
+    samples = [_measure(jobs[index]) for index in _spread(len(jobs))]
+    pixels = sum(_pixels(job) for job in jobs)
+    seen = sum(sample.pixels for sample in samples) or 1
+    return Estimate(
+        bytes=round(sum(sample.bytes for sample in samples) * pixels / seen),
+        seconds=sum(sample.frames_s for sample in samples) * pixels / seen
+        + sum(sample.prepare_s for sample in samples) * len(jobs) / (len(samples) or 1),
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    pixels: int
+    bytes: int
+    frames_s: float
+    prepare_s: float
+
+
+def _measure(job: Job) -> _Sample:
+    from rvsd_bench.generators import render_frame
+
+    began = time.perf_counter()
+    clip = open_clip(job.video.source.path, job.options)
+    shot = shoot(job, clip)
+    render_frame(shot, 0, clip[0])  # compiled now, if it was not before
+    prepared = time.perf_counter()
+    indices = _spread(len(clip))
+    frames = [render_frame(shot, index, clip[index]) for index in indices]
+    size = _written(frames, job, clip.fps)
+    pixels = len(indices) * clip.size[0] * clip.size[1]
+    return _Sample(pixels, size, time.perf_counter() - prepared, prepared - began)
+
+
+def _written(frames: Sequence[RenderedFrame], job: Job, fps: float) -> int:
+    """Write frames as `make_video` does, to a place that is then removed; return the bytes."""
+    container = job.options.container
+    with tempfile.TemporaryDirectory() as name:
+        layers, clean, snow = (Path(name) / part for part in ("layers", "clean", "snow"))
+        if container == "ffv1":
+            clean, snow = clean.with_suffix(".mkv"), snow.with_suffix(".mkv")
+        else:
+            clean.mkdir()
+            snow.mkdir()
+        if job.options.layers != "none":
+            layers.mkdir()
+            list(with_layers_written(frames, layers, "", {}))
+        write_side(clean, (frame.clean for frame in frames), container, fps)
+        write_side(snow, (frame.snowy for frame in frames), container, fps)
+        return sum(file.stat().st_size for file in Path(name).rglob("*") if file.is_file())
+
+
+def _pixels(job: Job) -> int:
+    height, width = job.video.source.size
+    return job.video.source.frames * height * width
+
+
+def _spread(count: int) -> list[int]:
+    """Return up to `MOST` indices below `count`, evenly apart."""
+    last = max(1, min(count, MOST) - 1)
+    return sorted({round(i * (count - 1) / last) for i in range(min(count, MOST))})

@@ -1,0 +1,122 @@
+"""Say where the parts of a generated video lie, and open them again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Clip, Frame
+
+SPLITS = ("train", "test")
+CONTAINERS = ("png", "jpg", "ffv1")
+PLANES = ("transmission", "coverage", "radiance")
+"""The folders of layers/<video>, each of 16-bit grey pictures."""
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """The place of one video in a generated dataset."""
+
+    root: Path
+    split: str
+    name: str
+    container: str = "png"
+
+    @property
+    def label(self) -> str:
+        """How people are told which video is meant: `test/00003`."""
+        return f"{self.split}/{self.name}"
+
+    @property
+    def meta(self) -> Path:
+        """The JSON file that is written last: with it the video counts as finished."""
+        return self.root / self.split / "meta" / f"{self.name}.json"
+
+    @property
+    def layers(self) -> Path:
+        """The folder of the layers."""
+        return self.root / self.split / "layers" / self.name
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of a picture of the clean or snowy side."""
+        return ".jpg" if self.container == "jpg" else ".png"
+
+    def side(self, kind: str) -> Path:
+        """Return the folder, or for ffv1 the file, of the `clean` or the `snow` side."""
+        name = f"{self.name}.mkv" if self.container == "ffv1" else self.name
+        return self.root / self.split / kind / name
+
+    def open(self, kind: str, times: NDArray[np.float64], fps: float) -> Clip:
+        """Open one side as a clip, with the time stamps of the footage it was made from."""
+        from rvsd_bench.media.reading import read_clip
+
+        return Timed(read_clip(self.side(kind), fps=fps), times, fps)
+
+    def parts(self) -> list[Path]:
+        """Return every path that may belong to the video, whatever its container; meta first."""
+        sides = (self.root / self.split / kind for kind in ("clean", "snow", "layers"))
+        names = (self.name, f"{self.name}.mkv")
+        return [self.meta, *(side / name for side in sides for name in names)]
+
+    def leftovers(self) -> Iterator[Path]:
+        """Yield what interrupted writing left beside the parts: hidden temporary files."""
+        for part in self.parts():
+            yield from part.parent.glob(f".tmp.{self.name}.*")
+
+    def discard(self) -> None:
+        """Remove every trace of the video, its meta file first."""
+        for path in [*self.parts(), *self.leftovers()]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A clip whose time stamps are given: a folder of frames keeps none."""
+
+    source: Clip
+    times: NDArray[np.float64]
+    fps: float
+
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.source.name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.source.size
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The source's facts."""
+        return self.source.facts
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Frame:
+        return self.source[index]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.source)
+
+
+def frame_name(index: int, suffix: str = ".png") -> str:
+    """Return the file name of a frame, counted from 0: `0000.png`."""
+    return f"{index:04d}{suffix}"
+
+
+def numbered(root: Path, split: str, number: int, container: str) -> StoredVideo:
+    """Return the place of a split's video by its number, counted from 0."""
+    return StoredVideo(root, split, f"{number:05d}", container)

@@ -1,0 +1,1 @@
+"""Clips in and out: pictures, folders of frames, video files."""

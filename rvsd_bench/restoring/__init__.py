@@ -1,0 +1,1 @@
+"""Models over clips of any length and size."""

@@ -1,0 +1,173 @@
+"""Restore clips into files: each clip whole or not at all, and kept when the job is run again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rvsd_bench import __version__
+from rvsd_bench.baselines.info import VideoRestorer
+from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
+from rvsd_bench.files import digest_source, publish_folder, write_json
+from rvsd_bench.jobs import Track, untracked
+from rvsd_bench.media.reading import find_clips, read_clip
+from rvsd_bench.restoring.runner import restore
+from rvsd_bench.restoring.tiling import require_tiles
+
+CONTAINERS = ("png", "jpg", "ffv1")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One clip of a job: where it comes from and where its restored frames go."""
+
+    source: Path
+    name: str
+    target: Path
+    """A folder of frames named as the input's, or a lossless video file."""
+
+    @property
+    def record(self) -> Path:
+        """The JSON file that says what the target was made from; written before it."""
+        return self.target.parent / f"{self.name}.json"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What became of one clip."""
+
+    name: str
+    path: str
+    frames: int
+    kept: bool
+    """Whether an earlier run had finished it."""
+
+
+def plan_outputs(source: Path, out: Path, container: str = "png") -> list[Output]:
+    """List the clips that a path means (a clip, or a folder of them) and their targets.
+
+    Raises InputError for two clips of one name: their frames would go to one place.
+    """
+    if container not in CONTAINERS:
+        raise unknown("container", container, CONTAINERS)
+    outputs: dict[str, Output] = {}
+    for path in find_clips([source]):
+        name = path.resolve().name if path.is_dir() else path.stem
+        if name in outputs:
+            raise InputError(f"{outputs[name].source} and {path} have one name; rename one")
+        target = out / (f"{name}.mkv" if container == "ffv1" else name)
+        outputs[name] = Output(path, name, target)
+    return list(outputs.values())
+
+
+def save_restored(
+    model: VideoRestorer,
+    outputs: Sequence[Output],
+    *,
+    method: str,
+    container: str = "png",
+    tile: int | None = None,
+    overlap: int = 32,
+    device: str = "cpu",
+    fps: float | None = None,
+    force: bool = False,
+    track: Track = untracked,
+) -> list[Saved]:
+    """Restore every clip of a plan and return what was made and what was kept.
+
+    A finished clip is kept if it was made from the same input in the same way; if not, InputError
+    says what changed, unless `force`. A clip that fails leaves nothing behind and does not stop
+    the others: they are finished before PartialError names it. The error of an only clip is raised.
+    """
+    require_tiles(model.info, tile, overlap)
+    saved: list[Saved] = []
+    failures: dict[str, RvsdBenchError] = {}
+    way = {
+        "method": method,
+        "weights_sha256": model.info.weights_sha256,
+        "facts": dict(model.info.facts),
+        "container": container,
+        "tile": tile and [tile, overlap],
+    }
+    for output in outputs:
+        try:
+            clip = read_clip(output.source, fps=fps)
+            record = {**way, "input": output.source.name, "frames": len(clip), "fps": clip.fps}
+            record["input_sha256"] = digest_source(output.source)
+            kept = not force and _finished(output, record)
+            if not kept:
+                restored = restore(model, clip, tile=tile, overlap=overlap, device=device)
+                _save(restored, output, record, container, track)
+            saved.append(Saved(output.name, str(output.target), len(clip), kept))
+        except RvsdBenchError as error:
+            if len(outputs) == 1:
+                raise
+            failures[output.name] = error
+    if failures:
+        told = "; ".join(f"{name}: {error}" for name, error in failures.items())
+        raise PartialError(f"{len(saved)} clips are done, {len(failures)} failed: {told}")
+    return saved
+
+
+def _finished(output: Output, record: dict[str, Any]) -> bool:
+    """Return whether the target is there and was made as `record` says; refuse any other."""
+    if not output.target.exists():
+        return False
+    try:
+        found = json.loads(output.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    record = json.loads(json.dumps(record))  # as it would be read: a tuple is a list there
+    changed = sorted(key for key in record if found.get(key) != record[key])
+    if changed:
+        raise InputError(
+            f"{output.target} is already there and differs in {', '.join(changed)}; "
+            "choose another --out, or redo it with --force"
+        )
+    return True
+
+
+def _save(
+    restored: Clip, output: Output, record: dict[str, Any], container: str, track: Track
+) -> None:
+    target = output.target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {target.parent}: {error.strerror}") from error
+    if target.is_dir():
+        shutil.rmtree(target)
+    # The record comes first and the frames last: where the frames are, the record is theirs.
+    target.unlink(missing_ok=True)
+    write_json(output.record, {**record, "version": __version__})
+    frames = track(restored, total=len(restored), what=output.name)
+    if container == "ffv1":
+        from rvsd_bench.media.video import write_ffv1
+
+        write_ffv1(target, frames, restored.fps)
+        return
+    with publish_folder(target) as folder:
+        _write_pictures(folder, frames, _stems(restored), container)
+
+
+def _write_pictures(
+    folder: Path, frames: Iterable[Frame], stems: Sequence[str], container: str
+) -> None:
+    from rvsd_bench.media.images import encode_jpeg, encode_png
+
+    encode = encode_jpeg if container == "jpg" else encode_png
+    for stem, frame in zip(stems, frames, strict=True):
+        (folder / f"{stem}.{container}").write_bytes(encode(frame))
+
+
+def _stems(clip: Clip) -> list[str]:
+    """Name frames as the input's files are named, and by their position in a video."""
+    files = clip.facts.get("frames")
+    if files is None:
+        return [f"{index:04d}" for index in range(len(clip))]
+    return [Path(name).stem for name in files]
