@@ -111,6 +111,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def stage_bytes(path: Path, data: bytes) -> None:
+    """Write a file inside a folder that `publish_folder` lent and will synchronise as a whole."""
+    with _writing(path, path, len(data)):
+        path.write_bytes(data)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, as UTF-8 with the line ends that the text has."""
     write_bytes(path, text.encode())

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
-from rvsd_bench.making.publishing import Job, shoot, with_layers_written, write_side
+from rvsd_bench.making.publishing import shoot, with_layers_written, write_side
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import RenderedFrame

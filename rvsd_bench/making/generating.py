@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
 from rvsd_bench.jobs import Task, Track, parse_shard, processes, run_tasks, untracked
+from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
-from rvsd_bench.making.publishing import Job, make_folder, make_video
+from rvsd_bench.making.publishing import make_folder, make_video
 from rvsd_bench.making.stored import CONTAINERS, SPLITS, StoredVideo
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from rvsd_bench.making.stored import SPLITS
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
-    from rvsd_bench.making.publishing import Job
+    from rvsd_bench.making.job import Job
 
 FORMAT = 1
 """The version of the folders and of meta files; it changes when an older reader would go wrong."""

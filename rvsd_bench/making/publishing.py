@@ -4,35 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import OutputError
 from rvsd_bench.jobs import Track, untracked
-from rvsd_bench.making.planning import Options, PlannedVideo, open_clip
-from rvsd_bench.making.stored import PLANES, StoredVideo, Timed, frame_name, numbered
+from rvsd_bench.making.job import Job
+from rvsd_bench.making.planning import open_clip
+from rvsd_bench.making.stored import PLANES, StoredVideo, Timed, frame_name
 
 if TYPE_CHECKING:
-    from rvsd_bench.generators import Recipe, RenderedFrame, Shot
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that a process needs to make one video."""
-
-    root: Path
-    video: PlannedVideo
-    options: Options
-    recipe: Recipe
-    request: Mapping[str, Any]
-    """What was asked for, as JSON values; only a video that was asked the same is kept."""
-
-    @property
-    def place(self) -> StoredVideo:
-        """Where the video goes."""
-        return numbered(self.root, self.video.split, self.video.number, self.options.container)
+    from rvsd_bench.generators import RenderedFrame, Shot
 
 
 def make_video(job: Job, track: Track = untracked) -> int:
@@ -165,7 +148,7 @@ def _named(side: Path, digests: Mapping[str, str]) -> dict[str, str]:
 
 
 def _write(path: Path, data: bytes) -> str:
-    from rvsd_bench.files import sha256_bytes, write_bytes
+    from rvsd_bench.files import sha256_bytes, stage_bytes
 
-    write_bytes(path, data)
+    stage_bytes(path, data)
     return sha256_bytes(data)
