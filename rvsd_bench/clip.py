@@ -79,7 +79,8 @@ class ArrayClip:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Frame:
-        return self.frames[index]
+        frame: Frame = self.frames[index]
+        return frame
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(self.frames)
@@ -92,7 +93,8 @@ def to_float(frame: Frame) -> NDArray[np.float32]:
 
 def to_uint8(values: NDArray[np.floating]) -> Frame:
     """Turn values in [0, 1] into uint8: clipped, then rounded half to even, never truncated."""
-    return np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
+    rounded: Frame = np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
+    return rounded
 
 
 def to_torch(frames: Sequence[Frame]) -> torch.Tensor:
