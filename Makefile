@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LINT := $(VENV)/.lint
 
-.PHONY: demo test bench lint types wheel fetch clean
+.PHONY: demo test bench pictures lint types wheel fetch clean
 
 demo: fetch
 	$(BIN)/rvsd-bench demo --out demo
@@ -15,6 +15,9 @@ test: fetch
 
 bench: fetch
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+pictures: $(READY)
+	$(BIN)/python docs/pictures.py
 
 lint: $(LINT)
 	$(BIN)/ruff check .
