@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +66,18 @@ def cell(value: Any) -> str:
     """Return the text of one cell; a text that a spreadsheet might run gets a leading apostrophe.
 
     `plain` takes the apostrophe away again, also from a text that had one of its own: every text
-    comes back as it was.
+    comes back as it was. A number that is not finite is an error: no table may hold one.
     """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, Integral):
+        return repr(int(value))
+    if isinstance(value, Real):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} cannot stand in a table: a missing value is None")
+        return repr(float(value))
     text = str(value)
     return f"'{text}" if text.startswith(_GUARDED) else text
 
@@ -84,17 +90,18 @@ def plain(text: str) -> str:
 def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of a table, header first; a key that is no column is an error."""
     known = frozenset(columns)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    yield _line(columns)
     for row in rows:
         if not known.issuperset(row):
             raise KeyError(f"no such column: {', '.join(sorted(set(row) - known))}")
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        writer.writerow([cell(row.get(name)) for name in columns])
-    yield buffer.getvalue()
+        yield _line([cell(row.get(name)) for name in columns])
+
+
+def _line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    # The writer quotes only the line ends that it writes itself, but a reader stops at either.
+    csv.writer(buffer, lineterminator="\r\n").writerow(cells)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 def read_csv(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,35 @@ def test_any_text_comes_back_from_a_cell_and_no_spreadsheet_runs_it(text: str) -
 def test_any_number_comes_back_to_the_last_bit(number: float) -> None:
     assert float(columns.cell(number)) == number
     assert math.copysign(1, float(columns.cell(number))) == math.copysign(1, number)
+
+
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+        | st.text("\r\n,\"'=\t a", max_size=6),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_row_of_texts_comes_back_from_the_file(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    names = [f"c{index}" for index in range(len(texts))]
+    rows = [dict(zip(names, texts)), dict(zip(names, reversed(texts)))]
+    path.write_bytes("".join(columns.csv_lines(names, rows)).encode())
+    assert columns.read_csv(path) == rows
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_a_number_that_is_none_never_reaches_a_table(number: float) -> None:
+    with pytest.raises(ValueError, match="cannot stand in a table"):
+        "".join(columns.csv_lines(["value"], [{"value": number}]))
+
+
+def test_a_number_of_numpy_is_written_as_any_other() -> None:
+    numbers = (np.float64(-0.5), np.float32(0.25), np.int64(-5))
+    assert [columns.cell(number) for number in numbers] == ["-0.5", "0.25", "-5"]
 
 
 def test_a_missing_value_is_an_empty_cell_and_never_zero() -> None:
