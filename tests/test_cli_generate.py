@@ -319,7 +319,7 @@ def test_a_video_file_keeps_its_time_stamps(run: Run, fast: list[str], tmp_path:
 
 
 def test_an_interrupt_ends_with_130_and_the_same_command_goes_on(
-    fast: list[str], tmp_path: Path
+    fast: list[str], heeds_interrupts: Callable[[], None], tmp_path: Path
 ) -> None:
     for number in range(4):
         folder = tmp_path / "clips" / str(number)
@@ -329,7 +329,7 @@ def test_an_interrupt_ends_with_130_and_the_same_command_goes_on(
     out = tmp_path / "set"
     words = ["generate", str(tmp_path / "clips"), "--out", str(out), "--workers", "2", *fast]
     command = [sys.executable, "-m", "rvsd_bench", *words]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts)
     deadline = time.monotonic() + 60
     while not list(out.glob("test/*/*")) and time.monotonic() < deadline:
         time.sleep(0.01)

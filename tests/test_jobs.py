@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,14 +90,17 @@ def _alive(pids: list[int]) -> list[int]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_outlives_the_job(blow: signal.Signals) -> None:
+def test_no_process_outlives_the_job(
+    blow: signal.Signals, heeds_interrupts: Callable[[], None]
+) -> None:
     sleepers = "[Task(str(n), '__import__(\"time\").sleep(60)') for n in range(2)]"
     code = (
         "from rvsd_bench.jobs import Task, run_tasks\n"
         "if __name__ == '__main__':\n"
         f"    list(run_tasks(eval, {sleepers}, workers=2))"
     )
-    job = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds_interrupts)
     deadline = time.monotonic() + 20
     while len(_children(job.pid)) < 3 and time.monotonic() < deadline:  # two and spawn's tracker
         time.sleep(0.05)
