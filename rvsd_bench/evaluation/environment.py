@@ -62,7 +62,7 @@ def git_state() -> tuple[str, bool] | None:
 
     None if it runs from no checkout of its own, as when it was installed.
     """
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     commands = (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
