@@ -106,10 +106,10 @@ def method_id(spec: Spec, content: str | None = None) -> str:
 def slug(method: str) -> str:
     """Return a name for files and folders made of a method id; different ids stay different.
 
-    Letters, digits, dot, dash and underscore are kept; where anything else was replaced, 6 hex
-    digits of the id's sha256 follow.
+    Letters, digits, dot, dash and underscore are kept, 100 at most; where anything was replaced or
+    cut, 6 hex digits of the id's sha256 follow.
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", method).strip("-.") or "method"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", method).strip("-.")[:100] or "method"
     if plain == method:
         return plain
     return f"{plain}-{hashlib.sha256(method.encode()).hexdigest()[:6]}"

@@ -124,6 +124,12 @@ def test_slugs_are_names_that_every_file_system_takes() -> None:
         assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", slug(method))
 
 
+def test_long_ids_make_names_that_fit_and_stay_apart() -> None:
+    slugs = {slug("n" * 300 + end) for end in "ab"}
+    assert len(slugs) == 2
+    assert max(map(len, slugs)) <= 110
+
+
 def test_plain_ids_are_their_own_slugs_and_others_stay_apart() -> None:
     assert slug("svdnet-2.1") == "svdnet-2.1"
     assert len({slug(method) for method in ("a?b", "a=b", "a-b", "a b", "a:b")}) == 5
