@@ -127,6 +127,7 @@ def _plain(text: str) -> str:
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "[": "{[}", "*": "{*}",  # after the end of a row these two would be its options
     "†": r"$^\dagger$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 

@@ -49,7 +49,9 @@ def page(groups: Sequence[Group], runs: Sequence[Run]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string((files(__package__) / "templates/page.html").read_text())
+    template = environment.from_string(
+        (files(__package__) / "templates/page.html").read_text(encoding="utf-8")
+    )
     comparisons, left_out = gather(runs)
     return template.render(
         version=__version__,
@@ -133,8 +135,8 @@ def _span(metric: str, low: float, high: float) -> str:
 
 def _few_sources(group: Group) -> int | None:
     """Return the number of source clips when it is too small for intervals to mean much."""
-    counts = [int(row["n_sources"]) for row in group.rows if row["n_sources"]]
-    return min(counts) if counts and min(counts) < 10 and not group.reported else None
+    counts = [n for row in group.rows if (n := number(row, "n_sources")) is not None]
+    return int(min(counts)) if counts and min(counts) < 10 and not group.reported else None
 
 
 def _chart(group: Group) -> dict[str, Any] | None:
@@ -184,12 +186,13 @@ def _chart(group: Group) -> dict[str, Any] | None:
 def _heat(group: Group, runs: Sequence[Run]) -> dict[str, Any] | None:
     """Return the headline of every method on every video, coloured by its gain over the input."""
     metric = headline(group.rows)
+    ids = {row["run_id"] for row in group.rows}  # a run has one protocol and one set of frames
     values: dict[tuple[str, str], float] = {}
-    for run in runs:
-        for row in run.videos:
-            same = row["protocol_hash"] == group.protocol_hash and row["split"] == group.split
-            if same and row["metric"] == metric and row["dataset"] == group.dataset and row["mean"]:
-                values[row["video"], row["method_id"]] = float(row["mean"])
+    for row in (row for run in runs for row in run.videos):
+        value = number(row, "mean")
+        if row["run_id"] in ids and row["metric"] == metric and value is not None:
+            video = f"{row['split']}/{row['video']}" if "," in group.split else row["video"]
+            values[video, row["method_id"]] = value
     methods = [(r["method_id"], display_name(r)) for r in group.rows]
     videos = sorted({video for video, _ in values})
     base = next((r["method_id"] for r in group.rows if r["source"] == "input"), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -16,6 +17,7 @@ Row: TypeAlias = dict[str, str]
 """Column of `leaderboard.csv` -> text; an empty text means that there is no value, never zero."""
 
 LOWER_IS_BETTER = frozenset({"lpips"})
+_VIDEO_NEEDS = ("run_id", "method_id", "split", "video", "metric", "mean")
 REPORTED_NEEDS = ("method_name", "protocol", "dataset", "split", "source_ref")
 
 
@@ -65,11 +67,13 @@ def read_run(folder: Path) -> Run:
         facts = json.loads(manifest.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{manifest} is not JSON ({error}); evaluate again with --force") from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{manifest} is not a run's manifest; evaluate again with --force")
     needed = ("method_id", "protocol_hash", "source", "valid")
     return Run(
         folder=folder,
         rows=tuple(_whole(row) for row in read_csv(folder / "leaderboard.csv", needed)),
-        videos=tuple(read_csv(folder / "per_video.csv", ("method_id", "video", "metric", "mean"))),
+        videos=tuple(read_csv(folder / "per_video.csv", _VIDEO_NEEDS)),
         manifest=facts,
     )
 
@@ -105,9 +109,12 @@ def number(row: Row, column: str) -> float | None:
     """Return a numeric cell, or None where it is empty."""
     text = row.get(column, "")
     try:
-        return float(text) if text else None
+        value = float(text) if text else None
     except ValueError:
-        raise InputError(f"{column} of {row.get('method_id')!r} is no number: {text!r}") from None
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise InputError(f"{column} of {row.get('method_id')!r} is no number: {text!r}")
+    return value
 
 
 def merge(runs: Sequence[Run]) -> list[Row]:

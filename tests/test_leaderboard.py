@@ -52,7 +52,7 @@ def _row(name: str, psnr: float | None, **cells: object) -> dict[str, object]:
 def _run(folder: Path, rows: list[dict[str, object]]) -> Path:
     folder.mkdir()
     videos = [
-        {**{k: row[k] for k in ("method_id", "protocol_hash", "dataset", "split")},
+        {**{k: row.get(k) for k in ("run_id", "method_id", "protocol_hash", "dataset", "split")},
          "video": "00000", "metric": "psnr", "mean": row["psnr"]}
         for row in rows
     ]  # fmt: skip
@@ -154,6 +154,13 @@ def test_latex_sets_the_best_bold_and_the_second_underlined(tmp_path: Path) -> N
     assert r"Input & 25.00 \\" in text
 
 
+def test_no_name_is_taken_for_an_option_of_the_row_end_before_it(tmp_path: Path) -> None:
+    rows = [_row(name, 20.0) for name in ("a", "[2em]", "*x")]
+    text = latex(group(read_run(_run(tmp_path / "run", rows)).rows))
+    assert re.search(r"\\\\\s*[\[*]", text) is None
+    assert "{[}2em]" in text and "{*}x" in text
+
+
 def test_lpips_is_better_when_it_is_lower(tmp_path: Path) -> None:
     rows = [_row("a", 20.0, lpips=0.1), _row("b", 22.0, lpips=0.3)]
     text = latex(group(read_run(_run(tmp_path / "run", rows)).rows))
@@ -223,6 +230,23 @@ def test_the_page_shows_every_measured_figure(tmp_path: Path) -> None:
     assert "20.00" in text and "21.00" in text and "rvsd-2023" in text
 
 
+def test_videos_are_shown_beside_the_rows_of_their_own_frames(tmp_path: Path) -> None:
+    runs = [
+        _run(
+            tmp_path / name,
+            [
+                _row("identity", psnr, source="input", run_id=name, dataset_manifest_sha256=frames),
+                _row("dcp", psnr + 1, run_id=name, dataset_manifest_sha256=frames),
+            ],
+        )
+        for name, psnr, frames in (("one", 20.0, "e" * 64), ("two", 30.0, "f" * 64))
+    ]
+    build(runs, tmp_path / "out")
+    html = (tmp_path / "out" / "index.html").read_text()
+    heat = re.findall(r'<td title="[^"]*"[^>]*>([^<]*)</td>', html)
+    assert sorted(heat) == ["20.00", "21.00", "30.00", "31.00"]
+
+
 def test_markdown_of_hostile_names_keeps_its_columns(tmp_path: Path) -> None:
     rows = [_row(name, 20.0) for name in HOSTILE]
     text = markdown(group(read_run(_run(tmp_path / "run", rows)).rows))
@@ -237,6 +261,7 @@ def test_markdown_of_hostile_names_keeps_its_columns(tmp_path: Path) -> None:
         ({}, "not a run"),
         ({"manifest.json": "{}"}, "leaderboard.csv"),
         ({"manifest.json": "{"}, "not JSON"),
+        ({"manifest.json": "[]"}, "not a run's manifest"),
         ({"manifest.json": "{}", "leaderboard.csv": "a,b\n1,2\n"}, "method_id"),
     ],
 )
@@ -261,5 +286,6 @@ def test_nothing_to_build_from_and_a_file_for_a_folder_are_refused(tmp_path: Pat
 
 
 def test_an_unreadable_number_is_named() -> None:
-    with pytest.raises(InputError, match="psnr of 'x' is no number"):
-        number({"psnr": "abc", "method_id": "x"}, "psnr")
+    for text in ("abc", "nan", "inf", "-inf"):
+        with pytest.raises(InputError, match="psnr of 'x' is no number"):
+            number({"psnr": text, "method_id": "x"}, "psnr")
