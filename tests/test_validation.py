@@ -101,6 +101,14 @@ def test_output_that_stands_still_while_the_input_moves_is_frozen() -> None:
     assert still["frozen"] == 0
 
 
+def test_one_copy_among_many_is_no_finding_where_there_is_no_truth(moving: list[Frame]) -> None:
+    watch = Watch()
+    for frame in moving:
+        watch.see(frame, None)
+    assert watch.counts == {"frames": len(moving)}
+    assert codes({**watch.counts, "is_input": 1}) == []
+
+
 def test_only_most_frames_make_a_finding_and_references_are_excused() -> None:
     assert codes({"frames": 10, "is_truth": 5}) == []
     assert codes({"frames": 10, "is_truth": 6}) == ["is_truth"]

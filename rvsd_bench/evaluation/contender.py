@@ -27,6 +27,8 @@ from rvsd_bench.metrics import Metric
 PICTURE_SIDE = 960
 """The longer side of a picture for the page, in pixels, at most."""
 PICTURE_QUALITY = 90
+LONGEST_REASON = 500
+"""Characters of an error that are kept; a stranger's model may say anything."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,7 @@ class Contender:
         row = FrameScores(frame_id, width, height, *digests)
         self._score(index, row, frame, judges)
         self.rows.append(row)
-        if given.clean is not None:
-            self.watch.see(frame, given.clean)
+        self.watch.see(frame, given.clean)
         if folder := self.task.saved(self.method):
             folder.mkdir(parents=True, exist_ok=True)
             write_png(folder / f"{frame_id}.png", frame)
@@ -217,5 +218,6 @@ def _require_size(frame: Frame, given: Given) -> None:
 
 
 def told(error: Exception) -> str:
+    """Return an error in one line of reasonable length: it stands beside every frame it befell."""
     text = str(error) if isinstance(error, RvsdBenchError) else f"{type(error).__name__}: {error}"
-    return text.splitlines()[0] if text else type(error).__name__
+    return next(iter(text.splitlines()), "")[:LONGEST_REASON] or type(error).__name__

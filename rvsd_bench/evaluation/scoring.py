@@ -48,8 +48,7 @@ def score_video(task: VideoTask) -> None:
                 for contender in contenders:
                     contender.pass_over(index, told(error))
                 continue
-            if given.clean is not None:
-                watch.see(given.snowy, given.clean)
+            watch.see(given.snowy, given.clean)
             judges = [Judge(metric, given) for metric in metrics]
             shown = _show(task, index, given)
             for contender in contenders:

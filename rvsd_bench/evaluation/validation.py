@@ -47,10 +47,12 @@ class Watch:
     counts: Counter[str] = field(default_factory=Counter)
     _last: tuple[Frame, Frame, float] | None = None
 
-    def see(self, frame: Frame, clean: Frame) -> None:
-        """Take in the next frame and its truth, uint8 [H, W, 3] both."""
-        error = _squares(frame, clean)
+    def see(self, frame: Frame, clean: Frame | None) -> None:
+        """Take in the next frame and its truth, uint8 [H, W, 3] both; without truth only count."""
         self.counts["frames"] += 1
+        if clean is None:
+            return
+        error = _squares(frame, clean)
         self.counts["swapped"] += _clearly_less(_squares(frame[..., ::-1], clean), error)
         if self._last is not None:
             last_frame, last_clean, last_error = self._last
