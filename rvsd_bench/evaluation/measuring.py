@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rvsd_bench.errors import InputError, MissingError, unknown
 from rvsd_bench.evaluation.protocol import Protocol
-from rvsd_bench.metrics import CARDS, Metric, MetricCard, open_metric
+from rvsd_bench.metrics import BACKENDS, CARDS, Metric, MetricCard, open_metric, require
 from rvsd_bench.weights import store as weights
 
 
@@ -56,6 +55,8 @@ def choose(
     `wanted` names a part of the protocol's metrics; None means all, with those of regions. Weights
     or packages that are absent raise MissingError, unless they are to be skipped.
     """
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
     params = dict(protocol.metrics) | dict(protocol.regions)
     names = list(params) if wanted is None else list(dict.fromkeys(wanted))
     for name in names:
@@ -93,14 +94,7 @@ def _measure(
     card: MetricCard, params: Mapping[str, Any], backend: str, weights_dir: Path | None
 ) -> Measure:
     backend = backend if backend in card.backends else card.backends[0]
-    file = weights.find(card.weights, weights_dir) if card.weights else None
-    packages = dict.fromkeys((*card.packages, *(["pyiqa"] if backend == "pyiqa" else [])))
-    absent = [package for package in packages if find_spec(package) is None]
-    if absent:
-        raise MissingError(
-            f"metric {card.name!r} needs the package {absent[0]}, which is not installed: "
-            f"pip install {absent[0]}, or leave the metric out by --metrics"
-        )
+    file = require(card.name, weights_dir=weights_dir, backend=backend)
     return Measure(card, params, backend, file, weights_dir)
 
 

@@ -152,14 +152,18 @@ def _notes(plan: Plan, result: Result) -> list[str]:
     if plan.limit is not None:
         notes.append(f"limited to the first {plan.limit} videos")
     notes += [f"{name} skipped: its weights or package are missing" for name in plan.skipped]
-    other = [m.name for m in plan.measures if m.backend == "pyiqa" and m.card.kind == "fr"]
-    if other:
+    if other := _by_pyiqa(plan):
         notes.append(f"computed by pyiqa: {', '.join(other)}")
     errors = [problem for problem in result.problems if problem.level == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         notes.append(plan.tidy(f"{errors[0].video}: {errors[0].message}{more}"))
     return notes
+
+
+def _by_pyiqa(plan: Plan) -> list[str]:
+    """Return the metrics that pyiqa computed because the user asked for it."""
+    return [m.name for m in plan.measures if m.backend == "pyiqa" and m.card.kind == "fr"]
 
 
 def _licences(plan: Plan, result: Result) -> list[str]:
@@ -205,6 +209,7 @@ def _command(plan: Plan) -> str:
         *("rvsd-bench", "evaluate", *(method.label for method in plan.methods)),
         *("--data", plan.dataset.name, "--split", plan.split, "--protocol", plan.protocol.id),
         *("--metrics", ",".join(plan.metrics)),
+        *(("--backend", "pyiqa") if _by_pyiqa(plan) else ()),
         *(("--limit", str(plan.limit)) if plan.limit is not None else ()),
     ]
     return shlex.join(words)
