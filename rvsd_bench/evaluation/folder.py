@@ -19,16 +19,17 @@ def open_folder(folder: Path, plan: Plan, *, force: bool) -> None:
     """Make the folder of the run; refuse to mix two runs, or to write among other files."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give --out a folder")
-    before = read_manifest(folder)
-    if force and (before or (folder / "parts").is_dir()):
+    begun = (folder / "parts").is_dir()
+    before = None if force and begun else read_manifest(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (begun or "run_id" in (before or {})):
+        raise InputError(f"{folder} holds other files: give --out a new folder, or an earlier run")
+    if force:
         for name in _FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in _FILES:
             (folder / name).unlink(missing_ok=True)
     elif before is not None:
         _refuse_other(folder, plan, before)
-    elif folder.is_dir() and not (folder / "parts").is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds other files: give --out a new folder, or an earlier run")
     folder.mkdir(parents=True, exist_ok=True)
 
 
