@@ -80,9 +80,10 @@ class Plan:
         """Return a message without the folders in which this user keeps things."""
         roots = [self.dataset.root, *(m.frames for m in self.methods if m.frames)]
         for root in roots:
-            for spelling in (str(root.absolute()), str(root)):
-                text = text.replace(spelling, root.absolute().name)
-        return text.replace(str(Path.home()), "~")
+            for spelling in (root.absolute(), root):
+                if spelling.name not in ("", ".."):  # a dot stands everywhere
+                    text = text.replace(str(spelling), root.absolute().name)
+        return text.replace(str(Path.home()), "~") if Path.home().name else text
 
     def estimate(self) -> tuple[int, float]:
         """Return the bytes to be read and the seconds of one core to score them, roughly."""
