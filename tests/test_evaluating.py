@@ -8,6 +8,7 @@ import math
 import shutil
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from rvsd_bench import columns
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.data import dataset
 from rvsd_bench.errors import InputError, PartialError
-from rvsd_bench.evaluation import evaluating, protocol
+from rvsd_bench.evaluation import evaluating, protocol, recording
 from rvsd_bench.evaluation.evaluating import Evaluation, evaluate
+from rvsd_bench.evaluation.tabulating import gather
 from rvsd_bench.media.images import read_image, write_jpeg, write_png
 from rvsd_bench.media.video_writing import write_ffv1
 
@@ -219,6 +221,84 @@ def test_a_folder_that_is_no_run_is_left_alone(data: Path) -> None:
     with pytest.raises(InputError, match="holds other files"):
         evaluate(["identity"], data, out=data, metrics=["psnr"], force=True)
     assert sorted(path.name for path in data.iterdir()) == ["test"]
+
+
+def test_a_manifest_of_something_else_makes_no_run(data: Path) -> None:
+    (data / "manifest.json").write_text('{"videos": []}')  # as a generated dataset has
+    for force in (False, True):
+        with pytest.raises(InputError, match="holds other files"):
+            evaluate(["identity"], data, out=data, metrics=["psnr"], force=force)
+    assert (data / "manifest.json").is_file()
+
+
+def test_a_run_with_a_damaged_manifest_can_be_started_afresh(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    evaluate(["identity"], data, out=run, metrics=["psnr"])
+    (run / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="not a run's manifest"):
+        evaluate(["identity"], data, out=run, metrics=["psnr"])
+    assert evaluate(["identity"], data, out=run, metrics=["psnr"], force=True).scored == 3
+
+
+def test_a_video_that_is_handed_in_later_is_found(data: Path, out: Path, tmp_path: Path) -> None:
+    shutil.move(out / "00001", tmp_path / "aside")
+    with pytest.raises(InputError, match="holds no frames of the video '00001'"):
+        evaluate([f"frames:{out}"], data, metrics=["psnr"])
+    shutil.move(tmp_path / "aside", out / "00001")
+    table = evaluate([f"frames:{out}"], data, metrics=["psnr"])
+    assert row(table, "frames").psnr == pytest.approx(psnr(1), abs=1e-9)
+
+
+def test_a_model_whose_file_has_changed_is_loaded_again(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    found = []
+    for step in (1, 2):
+        path.write_text(
+            "from rvsd_bench.baselines import FrameModel, ModelInfo\n"
+            "def build():\n"
+            f"    darker = lambda clip: (clip * 255 + {step}).clamp(0, 255) / 255\n"
+            "    return FrameModel(darker, ModelInfo(name='mine', licence='MIT'))\n"
+        )
+        table = evaluate([f"py:{path}:build"], data, metrics=["psnr"], trust_code=True)
+        found.append(table.summary.psnr[0])
+    wanted = [np.mean([psnr(offset + step) for offset in OFFSETS]) for step in (1, 2)]
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_method_that_is_called_as_a_picture_of_the_dataset_does_not_replace_it(
+    data: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    evaluate(["input=identity", "truth=identity"], data, out=run, metrics=["psnr"])
+    names = sorted(path.stem for path in (run / "pictures" / "00000" / "0002").iterdir())
+    assert names == ["input", "input-method", "truth", "truth-method"]
+    slugs = json.loads((run / "manifest.json").read_text())["slugs"]
+    assert slugs == {"input": "input-method", "truth": "truth-method"}
+
+
+def test_messages_are_tidied_of_folders_and_of_nothing_else(
+    data: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out / "00001" / "0000.png").unlink()
+    monkeypatch.chdir(data)
+    evaluate(["identity", "frames:../mine"], ".", out=tmp_path / "run", metrics=["psnr"])
+    (problem,) = json.loads((tmp_path / "run" / "validation.json").read_text())["problems"]
+    assert problem["message"] == "mine/00001: frames are missing: 0000"
+
+
+def test_an_unknown_backend_is_refused(data: Path) -> None:
+    with pytest.raises(InputError, match="no backend named 'pyiq'"):
+        evaluate(["identity"], data, metrics=["psnr"], backend="pyiq")
+
+
+def test_the_command_of_a_run_says_which_backend_computed(data: Path, tmp_path: Path) -> None:
+    if find_spec("pyiqa") is None:
+        pytest.skip("pyiqa is not installed")
+    found = evaluate(["identity"], data, metrics=["psnr"], backend="pyiqa", dry_run=True)
+    gathered = gather(found.plan, tmp_path, {}, {})
+    recording.write_manifest(gathered)
+    command = json.loads((tmp_path / "manifest.json").read_text())["command"]
+    assert command.endswith("--metrics psnr --backend pyiqa")
 
 
 def spoil_missing(out: Path) -> None:

@@ -55,8 +55,9 @@ class Method:
 
     @property
     def slug(self) -> str:
-        """The name of the method's folders."""
-        return slug(self.label)
+        """The name of the method's files; that of a picture which every method has is not taken."""
+        name = slug(self.label)
+        return f"{name}-method" if name in ("input", "truth") else name
 
     @property
     def frames(self) -> Path | None:
@@ -109,7 +110,7 @@ def restored(method: Method, video: Video, snowy: Clip, clean: Clip | None) -> C
         model = method.model
     else:
         assert method.spec is not None
-        model = _loaded(str(method.spec), method.device, method.trust_code)
+        model = _loaded(str(method.spec), method.device, method.trust_code, method.digest)
     return restore(model, snowy, device=method.device)
 
 
@@ -131,8 +132,8 @@ def submission(folder: Path, split: str) -> Submission:
 
 
 @lru_cache(maxsize=64)
-def _loaded(spec: str, device: str, trust_code: bool) -> VideoRestorer:
-    """Load a model once in each process."""
+def _loaded(spec: str, device: str, trust_code: bool, digest: str | None) -> VideoRestorer:
+    """Load a model once in each process, and again where its files have another `digest`."""
     from rvsd_bench.baselines.loading import load
 
     return load(spec, device=device, trust_code=trust_code)
@@ -178,6 +179,7 @@ def _from_frames(spec: Spec, label: str, device: str) -> Method:
     folder = spec.path
     if folder is None or not folder.is_dir():
         raise InputError(f"{spec}: there is no folder {folder}")
+    submission.cache_clear()  # a video may have been added since an earlier run of this process
     content = tree_digest(folder)
     info = ModelInfo(name=label, window=None, weights_sha256=None)
     # A frame is known by its pixels: one that has changed leaves the others' scores alone.
