@@ -91,8 +91,12 @@ def bin_reach_m(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> NDAr
 
 
 def expected_count(law: SizeLaw, scene: Scene, view: View, area_px2: float) -> NDArray[np.float64]:
-    """Return for each bin the number of flakes that its box holds on average."""
-    volume = np.prod(view.boxes_m(bin_reach_m(law, scene, view, area_px2)), axis=1)
+    """Return for each bin the number of flakes that its box holds on average.
+
+    It is 0 for a bin of which none is drawn singly, not even at the nearest depth.
+    """
+    reach = bin_reach_m(law, scene, view, area_px2)
+    volume = np.where(reach > view.near_m, np.prod(view.boxes_m(reach), axis=1), 0.0)
     number_per_m3 = law.number_per_m3.reshape(BINS, CLASSES_PER_BIN).sum(axis=1)
     return np.asarray(number_per_m3 * volume)
 
@@ -148,8 +152,8 @@ def populate(
     reach = bin_reach_m(law, scene, view, area_px2)
     means = expected_count(law, scene, view, area_px2)
     boxes = view.boxes_m(reach)
-    parts = []
-    for index in np.flatnonzero(reach > view.near_m):
+    parts = [(0, np.empty((0, 9)))]  # for a view in which no flake can be drawn singly
+    for index in np.flatnonzero(means):
         draw = stream(*key, "flakes", int(index))
         count = max(0, math.ceil(pdtrik(draw.random(), means[index])))
         parts.append((int(index), draw.random((count, 9))))

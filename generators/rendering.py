@@ -28,6 +28,8 @@ from rvsd_bench.generators.snowfall import Snowfall, snowfall
 
 HORIZON = 0.45
 """Row of the horizon over the picture's height, where nothing else is known."""
+LEAST_SIDE = 16
+"""Pixels; in smaller pictures there is neither flow nor sky to find."""
 SKY_SHARE = 0.9
 """A flake before bright sky is at most so bright as the sky: real ones are darker than it."""
 
@@ -107,6 +109,11 @@ def prepare(
     `depth` and `motion` are specs of `resolve_depth` and `resolve_motion`; `path` is where the clip
     lies, for depth maps beside it. Raises InputError for numbers that do not fit the clip.
     """
+    if min(clip.size) < LEAST_SIDE:
+        raise InputError(
+            f"{clip.name} is {clip.size[1]} x {clip.size[0]} pixels; snow is rendered from "
+            f"{LEAST_SIDE} x {LEAST_SIDE} on"
+        )
     if isinstance(scene, Recipe):
         scene = scene.draw(seed, source_id, variant)
     depths, ride = _surroundings(clip, scene, depth, motion, path)

@@ -31,6 +31,8 @@ def sky_likeness(frame: Frame) -> NDArray[np.float32]:
     below = float(np.median(luma[len(luma) // 2 :]))
     least = max(0.5, min(1.25 * below, 0.75))
     gate = _ramp(np.array(bright, np.float32), least - 0.05, least + 0.05)
+    if gate == 0:
+        return np.zeros_like(luma)
     like = gate * smooth * _ramp(luma, 0.52 * bright, 0.68 * bright)
     _, labels = cv2.connectedComponents((like > 0.2).astype(np.uint8), connectivity=4)
     reaching = np.unique(labels[:3])

@@ -156,3 +156,27 @@ def test_what_meta_records_is_json_and_holds_what_is_needed_to_render_again() ->
 def test_numbers_that_do_not_fit_the_clip_are_refused(parts: Any, fault: str) -> None:
     with pytest.raises(InputError, match=fault):
         prepare(_clip(1), _scene(**parts), seed=0, depth="constant:4", motion="static")
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+def test_a_clip_of_one_colour_is_snowed_on_like_any_other(value: int) -> None:
+    clip = ArrayClip(np.full((2, 36, 64, 3), value, np.uint8))
+    with np.errstate(all="raise"):
+        shot = prepare(clip, preset("moderate"), seed=1)
+        frame = render_frame(shot, 1, clip[1])
+    assert np.isfinite(shot.depth.at(1)).all()
+    assert frame.t16[0].mean() < frame.t16[-1].mean() < 65535  # what is nearer is clearer
+    assert frame.z16.any()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 33), (33, 17)])
+def test_a_small_clip_is_rendered_even_if_no_flake_is_drawn_singly(size: tuple[int, int]) -> None:
+    far_flakes_only = _scene("light", camera={"near_m": 5.0})
+    (frame,) = render(_clip(1, size), far_flakes_only, motion="static")
+    assert frame.snowy.shape == (*size, 3)
+    assert frame.t16.min() < 65535
+
+
+def test_a_clip_without_room_for_a_picture_is_refused() -> None:
+    with pytest.raises(InputError, match=r"noise is 40 x 15 pixels; .* from 16 x 16 on"):
+        prepare(_clip(1, (15, 40)), _scene(), seed=0)
