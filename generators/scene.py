@@ -10,7 +10,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rvsd_bench.errors import InputError
 from rvsd_bench.recipe import bounded
+
+
+def _rising(**numbers: float) -> None:
+    """Raise InputError unless the first of two numbers is the smaller one."""
+    (low, least), (high, most) = numbers.items()
+    if least >= most:
+        raise InputError(f"needs {low} below {high}, got {least:g} and {most:g}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,9 @@ class Snow:
     """Mean amplitude of the sideways swing; it varies by half between flakes."""
     flutter_hz: float = bounded(2.75, 0, 8)
 
+    def __post_init__(self) -> None:
+        _rising(melted_min_mm=self.melted_min_mm, melted_max_mm=self.melted_max_mm)
+
 
 @dataclass(frozen=True)
 class Wind:
@@ -47,6 +58,9 @@ class Wind:
     """Root mean square of each component."""
     largest_eddy_m: float = bounded(8.0, 0.5, 100)
     smallest_eddy_m: float = bounded(0.3, 0.05, 10)
+
+    def __post_init__(self) -> None:
+        _rising(smallest_eddy_m=self.smallest_eddy_m, largest_eddy_m=self.largest_eddy_m)
 
 
 @dataclass(frozen=True)

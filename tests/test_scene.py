@@ -86,6 +86,9 @@ def test_a_recipe_draws_the_same_scene_for_the_same_source_and_others_for_others
         ("[snow]\nrate_mm_per_h = {normal = [1, 1]}", "snow.rate_mm_per_h is -2"),
         ("[snow]\nsize_law = {choice = ['sekhon', 'marshall']}", "snow.size_law"),
         ("[camera]\nshutter_s = '1/60'", "camera.shutter_s"),
+        ("[snow]\nmelted_min_mm = 2\nmelted_max_mm = 1", "snow needs melted_min_mm below"),
+        ("[snow]\nmelted_min_mm = 1.5\nmelted_max_mm = {uniform = [1.5, 3]}", "got 1.5 and 1.5"),
+        ("[wind]\nsmallest_eddy_m = 9\nlargest_eddy_m = 2", "wind needs smallest_eddy_m below"),
     ],
 )
 def test_a_recipe_with_a_fault_in_any_corner_is_refused_when_it_is_read(
