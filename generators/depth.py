@@ -19,6 +19,7 @@ from rvsd_bench.guided import guided_filter
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
 FILE_FAR_M = 150.0
+FARTHEST_M = 5000.0
 NEAR_M = 1.0
 WALLS_M = 10.0
 
@@ -217,6 +218,8 @@ def _metres(spec: str) -> float:
         metres = float(spec.removeprefix("constant:"))
     except ValueError:
         metres = float("nan")
-    if not 0 < metres < float("inf"):
-        raise InputError(f"depth {spec!r}: give a number of metres above 0, as in constant:30")
+    if not 0 < metres <= FARTHEST_M:
+        raise InputError(
+            f"depth {spec!r}: give metres above 0 and up to {FARTHEST_M:g}, as in constant:30"
+        )
     return metres

@@ -113,10 +113,10 @@ def test_constant_depth_is_constant() -> None:
     assert source.far_m == 12.5
 
 
-@pytest.mark.parametrize("text", ["constant:0", "constant:-3", "constant:nan", "constant:near"])
-def test_a_constant_that_is_no_distance_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="metres above 0"):
-        resolve_depth(grey_clip(), text)
+@pytest.mark.parametrize("number", ["0", "-3", "nan", "near", "5001", "1e300"])
+def test_a_constant_that_is_no_distance_is_refused(number: str) -> None:
+    with pytest.raises(InputError, match="metres above 0 and up to 5000"):
+        resolve_depth(grey_clip(), f"constant:{number}")
 
 
 def test_a_png_holds_millimetres(tmp_path: Path) -> None:
