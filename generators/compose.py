@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
 from rvsd_bench.colour import enc8, lin16
+from rvsd_bench.errors import unknown
 
 VERSION = 1
 """The version of the arithmetic above; it changes when a byte of any frame would."""
@@ -29,10 +30,13 @@ MOST_GAIN = 64
 def tables(domain: str) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
     """Return the tables decode uint16[256] and encode uint8[65536] of a composing domain.
 
-    `linear` composes linear light, `srgb` the display values themselves.
+    `linear` composes linear light, `srgb` the display values themselves; any other raises
+    InputError.
     """
     if domain == "linear":
         return lin16(), enc8()
+    if domain != "srgb":
+        raise unknown("composing domain", domain, ["linear", "srgb"])
     decode, encode = (
         (np.arange(256) * 257).astype(np.uint16),
         ((np.arange(65536) + 128) // 257).astype(np.uint8),

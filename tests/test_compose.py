@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench.colour import enc8, lin16
+from rvsd_bench.errors import InputError
 from rvsd_bench.generators.compose import compose, facts, gain_for, tables
 
 
@@ -47,3 +48,8 @@ def test_the_record_names_the_tables_that_were_used() -> None:
     }
     assert facts("srgb", 2)["enc8_sha256"] != facts("linear", 2)["enc8_sha256"]
     assert (tables("linear")[0] == lin16()).all()
+
+
+def test_a_domain_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InputError, match="composing domain named 'xyz'"):
+        tables("xyz")
