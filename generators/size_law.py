@@ -1,7 +1,7 @@
 """Say how many flakes of which size a snowfall has, how large they look and how fast they fall.
 
 `melted` is the diameter of the drop that a flake melts to, in mm: the size laws are in melted
-diameters, and a flake is two to five times as large as its drop.
+diameters, and from a millimetre of water on a flake is two to five times as large as its drop.
 """
 
 from __future__ import annotations
