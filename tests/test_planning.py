@@ -164,3 +164,12 @@ def test_shares_that_make_no_sense_are_refused(text: str) -> None:
 def test_sizes_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="--size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize("train", [0.7334, 0.7326])
+def test_shares_that_were_rounded_still_give_every_source_a_split(train: float) -> None:
+    ids = [f"{i:064x}" for i in range(4000)]
+    splits = assign_splits(ids, {"train": train, "test": 0.267}, seed=0)
+    assert set(splits) == set(ids)
+    counts = [list(splits.values()).count(name) for name in ("train", "test")]
+    assert counts == [round(4000 * share / (train + 0.267)) for share in (train, 0.267)]

@@ -158,7 +158,8 @@ def assign_splits(ids: Sequence[str], shares: Mapping[str, float], seed: int) ->
     follow the shares by largest remainder, with at least one source each while there are enough.
     """
     names = [name for name in SPLITS if name in shares]
-    exact = {name: shares[name] * len(ids) for name in names}
+    total = sum(shares.values())
+    exact = {name: shares[name] / total * len(ids) for name in names}
     counts = {name: int(exact[name] + 1e-9) for name in names}
     by_remainder = sorted(names, key=lambda name: counts[name] - exact[name])
     for name in by_remainder[: len(ids) - sum(counts.values())]:
