@@ -163,6 +163,15 @@ def test_clips_are_found_in_natural_order(tmp_path: Path) -> None:
     assert names == ["CLIP3.MKV", "clip2.mp4", "clip9", "clip10"]
 
 
+def test_depth_maps_beside_clips_are_no_frames(tmp_path: Path) -> None:
+    write_folder(tmp_path / "all" / "walk")
+    for name in ("drive.mp4", "drive_depth.png", "walk_depth.png"):
+        (tmp_path / "all" / name).write_bytes(b"")
+    assert [path.name for path in find_clips([tmp_path / "all"])] == ["drive.mp4", "walk"]
+    (tmp_path / "all" / "0001.png").write_bytes(b"")
+    assert find_clips([tmp_path / "all"]) == [tmp_path / "all"]
+
+
 def test_a_folder_of_frames_and_a_file_are_clips_themselves(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "a")
     video = tmp_path / "b.unusual"

@@ -137,7 +137,8 @@ def find_clips(inputs: Sequence[Path]) -> list[Path]:
     """List the clips that some paths mean, in natural order.
 
     A file is a clip; a folder that holds images is one clip; any other folder stands for the video
-    files and folders of frames directly inside it.
+    files and folders of frames directly inside it. A picture `<stem>_depth` beside a clip is its
+    depth map, and no frame.
     """
     found: list[Path] = []
     for path in inputs:
@@ -149,12 +150,15 @@ def find_clips(inputs: Sequence[Path]) -> list[Path]:
 
 
 def _clips_in(folder: Path) -> list[Path]:
-    if image_files(folder):
+    images = image_files(folder)
+    visible = {path for path in folder.iterdir() if not path.name.startswith(".")}
+    others = visible.difference(images)
+    maps = {f"{path.name if path.is_dir() else path.stem}_depth" for path in others}
+    if any(image.stem not in maps for image in images):
         return [folder]
     inside = [
         path
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and (image_files(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
+        for path in others
+        if (image_files(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
     ]
     return sorted(inside, key=lambda path: natural_key(path.name))
