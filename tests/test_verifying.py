@@ -154,6 +154,50 @@ def test_missing_and_damaged_files_are_named(dataset: Path) -> None:
     assert f"{damaged} was changed" in found
 
 
+@pytest.mark.parametrize("layers", ["png16", "none"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta: meta["scene"]["snow"].update(rate_mm_per_h=2.0),
+        lambda meta: meta["times_s"].__setitem__(0, 0.001),
+        lambda meta: meta["motion"]["velocity_m_per_s"].__setitem__(0, 1.0),
+        lambda meta: meta["depth"].update(far_m=60.0),
+        lambda meta: meta["snowfall"].update(flakes=1),
+        lambda meta: meta["scales"].update(radiance=4),
+        lambda meta: meta["compose"].update(gain=4),
+        lambda meta: meta["versions"].update(numpy="1.0"),
+    ],
+)
+def test_every_number_of_a_meta_file_is_held_by_the_manifest(
+    made: Callable[..., Path], tmp_path: Path, layers: str, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    root = Path(shutil.copytree(made(layers=layers), tmp_path / "set"))
+    path = root / "test/meta/00000.json"
+    meta = json.loads(path.read_text())
+    path.write_text(json.dumps(meta))
+    _only(verify(root))  # in other words the same numbers
+    change(meta)
+    path.write_text(json.dumps(meta))
+    assert "manifest.json does not fit the meta files" in _problems(root)
+
+
+def test_frames_of_another_size_are_a_problem_not_a_crash(bare: Path) -> None:
+    for path in sorted((bare / "test/snow/00000").iterdir()):
+        write_png(path, read_image(path)[:40])
+    assert f"{bare / 'test/snow/00000'} is 64 x 40 pixels, its meta 64 x 48" in _problems(bare)
+
+
+def test_a_card_that_is_gone_and_strangers_in_a_split_are_named(dataset: Path) -> None:
+    (dataset / "README.md").unlink()
+    (dataset / "test/notes.txt").write_text("mine")
+    (dataset / "CITATION.bib").write_text("what lies beside the splits is the publisher's own")
+    report = verify(dataset)
+    assert report.problems == (
+        f"{dataset / 'test/notes.txt'} is no part of a dataset: remove it",
+        f"{dataset / 'README.md'} is missing: run generate again",
+    )
+
+
 def test_files_that_belong_to_nothing_are_named(dataset: Path) -> None:
     extra = dataset / "test/snow/00000/0002.png"
     shutil.copy(dataset / "test/snow/00000/0001.png", extra)
@@ -249,6 +293,36 @@ def test_depth_maps_are_asked_for_where_they_are_needed(tmp_path: Path) -> None:
     _only(verify(bare, depth=maps))
     write_png(maps, np.full((48, 64), 9000, np.uint16))
     assert "its depth was" in _problems(bare, depth=maps)
+
+
+def test_depth_maps_in_another_unit_are_read_in_it_again(tmp_path: Path) -> None:
+    clip, maps, out = _clip(tmp_path / "clip"), tmp_path / "maps.png", tmp_path / "out"
+    write_png(maps, (np.mgrid[:48, :64][0] * 100 + 2000).astype(np.uint16))
+    depth = f"{maps}?units_per_m=256"
+    generate([clip], out, layers="none", **{**FAST, "depth": depth})
+    assert "rendered again, byte for byte" in _only(verify(out, depth=maps)).how
+
+
+@pytest.mark.parametrize("options", [{"layers": "none"}, {"container": "jpg"}])
+def test_a_cut_clip_takes_the_maps_of_its_own_frames_again(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    clip, maps, out = _clip(tmp_path / "clip", 3), tmp_path / "maps", tmp_path / "out"
+    maps.mkdir()
+    for index in range(3):
+        write_png(maps / f"{index}.png", np.full((48, 64), 9000 + index, np.uint16))
+    generate([clip], out, max_frames=2, **{**FAST, "depth": str(maps), **options})
+    assert _only(verify(out, depth=maps)).frames == 2
+
+
+def test_a_folder_that_is_called_like_a_motion_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("static", "ground"):
+        (tmp_path / name).mkdir()
+    generate([_clip(tmp_path / "clip")], tmp_path / "out", layers="none", **FAST)
+    _only(verify(tmp_path / "out"))
 
 
 def test_a_motion_from_a_file_is_rendered_again_without_the_file(tmp_path: Path) -> None:

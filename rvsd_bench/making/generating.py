@@ -180,7 +180,7 @@ def described(spec: str) -> str:
     from rvsd_bench.files import sha256_file, tree_digest
 
     path = Path(spec.partition("?")[0])
-    if not path.exists():
+    if spec in ("auto", "ground", "static") or not path.exists():
         return spec
     return f"{Path(spec).name} {tree_digest(path) if path.is_dir() else sha256_file(path)}"
 

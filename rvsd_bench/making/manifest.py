@@ -170,6 +170,7 @@ def _row(split: str, name: str, meta: Meta) -> dict[str, Any]:
         "container": meta["request"]["container"],
         "layers": meta["request"]["layers"],
         "files_sha256": digest_of(meta["files"]),
+        "meta_sha256": digest_of(meta),
     }
 
 

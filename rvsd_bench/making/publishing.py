@@ -139,7 +139,9 @@ def _as_stored(clip: Clip, clean: Path, container: str) -> Clip:
     """Return the clean side as its readers will see it: a JPEG is not what was encoded."""
     from rvsd_bench.media.reading import read_clip
 
-    return Timed(read_clip(clean), clip.times, clip.fps) if container == "jpg" else clip
+    if container != "jpg":
+        return clip
+    return Timed(read_clip(clean), clip.times, clip.fps, clip.facts)
 
 
 def _named(side: Path, digests: Mapping[str, str]) -> dict[str, str]:

@@ -14,16 +14,26 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.making.manifest import Meta
-from rvsd_bench.making.stored import PLANES, StoredVideo, frame_name
+from rvsd_bench.making.stored import PLANES, StoredVideo, Timed, frame_name
 
 
 def open_side(place: StoredVideo, meta: Meta, kind: str) -> Clip:
-    """Open the `clean` or the `snow` side of a finished video; raise InputError if frames lack."""
-    times = np.array(meta["times_s"], np.float64)
-    clip = place.open(kind, times, float(meta["fps"]))
+    """Open the `clean` or the `snow` side of a finished video, with the times that meta records.
+
+    Raises InputError if the number or the size of its frames is not that of meta.
+    """
+    from rvsd_bench.media.reading import read_clip
+
+    times, fps = np.array(meta["times_s"], np.float64), float(meta["fps"])
+    clip = read_clip(place.side(kind), fps=fps)
     if not len(clip) == len(times) == meta["frames"]:
         raise InputError(f"{place.side(kind)} has {len(clip)} frames, its meta {meta['frames']}")
-    return clip
+    if clip.size != (meta["height"], meta["width"]):
+        raise InputError(
+            f"{place.side(kind)} is {clip.size[1]} x {clip.size[0]} pixels, its meta "
+            f"{meta['width']} x {meta['height']}"
+        )
+    return Timed(clip, times, fps, meta["reading"])
 
 
 def recomposed(place: StoredVideo, meta: Meta, clean: Clip) -> Iterator[Frame]:
@@ -101,9 +111,8 @@ def _depth_again(place: StoredVideo, meta: Meta, given: Path | None) -> str:
             f"{place.label}: its depth came from {facts.get('path', 'the clip itself')!r}, which "
             "is not part of the dataset: give it with --depth to have the frames rendered again"
         )
-    inside = given / str(facts.get("path"))
-    units = f"?units_per_m={facts['units_per_m']}" if "units_per_m" in facts else ""
-    return f"{inside if inside.exists() else given}{units}"
+    inside = given / str(facts["path"])
+    return f"{inside if inside.exists() else given}?units_per_m={facts['png_units_per_m']!r}"
 
 
 def _motion_again(meta: Meta, folder: Path) -> str:

@@ -53,12 +53,6 @@ class StoredVideo:
         name = f"{self.name}.mkv" if self.container == "ffv1" else self.name
         return self.root / self.split / kind / name
 
-    def open(self, kind: str, times: NDArray[np.float64], fps: float) -> Clip:
-        """Open one side as a clip, with the time stamps of the footage it was made from."""
-        from rvsd_bench.media.reading import read_clip
-
-        return Timed(read_clip(self.side(kind), fps=fps), times, fps)
-
     def parts(self) -> list[Path]:
         """Return every path that may belong to the video, whatever its container; meta first."""
         sides = (self.root / self.split / kind for kind in ("clean", "snow", "layers"))
@@ -81,11 +75,15 @@ class StoredVideo:
 
 @dataclass(frozen=True)
 class Timed:
-    """A clip whose time stamps are given: a folder of frames keeps none."""
+    """A stored clip, with the times and facts of the footage it was made from.
+
+    A folder of frames keeps no times, and does not know which part of the footage it is.
+    """
 
     source: Clip
     times: NDArray[np.float64]
     fps: float
+    facts: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -96,11 +94,6 @@ class Timed:
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.source.size
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The source's facts."""
-        return self.source.facts
 
     def __len__(self) -> int:
         return len(self.source)

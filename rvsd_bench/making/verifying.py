@@ -15,6 +15,8 @@ from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.making.manifest import Meta, finished, is_dataset, manifest, read_meta, versions
 from rvsd_bench.making.stored import PLANES, SPLITS, StoredVideo, frame_name
 
+KINDS = ("clean", "snow", "layers", "meta")
+"""The folders of a split."""
 JPEG_LEVELS = 2
 """What two builds of a JPEG codec may differ by."""
 ELSEWHERE_LEVELS, ELSEWHERE_SHARE = 1, 1e-4
@@ -207,14 +209,19 @@ def _expected(place: StoredVideo, meta: Meta) -> Iterator[str]:
 
 
 def _others(root: Path, checks: list[Check]) -> Iterator[str]:
-    """Yield what is wrong outside the videos."""
+    """Yield what is wrong outside the videos: in the folders of the splits, and in the manifest."""
     known = {(check.split, check.name) for check in checks}
     for split in SPLITS:
-        for kind in ("clean", "snow", "layers", "meta"):
+        for path in sorted((root / split).glob("*")):
+            if path.name not in KINDS:
+                yield f"{path} is no part of a dataset: remove it"
+        for kind in KINDS:
             for path in sorted((root / split / kind).glob("*")):
                 name = path.stem if path.suffix in (".mkv", ".json") else path.name
                 if (split, name) not in known:
                     yield f"{path} belongs to no finished video: run generate again, or remove it"
+    if not (root / "README.md").is_file():
+        yield f"{root / 'README.md'} is missing: run generate again"
     path = root / "manifest.json"
     try:
         if json.loads(path.read_text(encoding="utf-8")) != manifest(finished(root)):
