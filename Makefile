@@ -43,13 +43,13 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: Python 3.11 or later is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q -e '.[test]'
+	$(BIN)/python -m pip install -qq -e '.[test]'
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps \
 	    "opencv-python-headless==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("opencv-python"))')"
 	touch $@
 
 $(LINT): $(READY)
-	$(BIN)/python -m pip install -q -e '.[dev]' && touch $@
+	$(BIN)/python -m pip install -qq -e '.[dev]' && touch $@
 
 clean:
 	rm -rf $(VENV) build dist demo *.egg-info

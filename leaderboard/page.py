@@ -17,6 +17,7 @@ from rvsd_bench.leaderboard.table import (
     Row,
     Run,
     display_name,
+    group,
     headline,
     number,
 )
@@ -68,7 +69,8 @@ def gather(runs: Sequence[Run]) -> tuple[list[Comparison], int]:
     found: list[Comparison] = []
     spent, left_out = 0, 0
     for run in runs:
-        by_slug = {run.slug(row["method_id"]): row for row in run.rows}
+        best_first = [row for part in group(run.rows) for row in part.rows]
+        by_slug = {run.slug(row["method_id"]): row for row in best_first}
         names = {s: display_name(row) for s, row in by_slug.items()}
         inputs = {s for s, row in by_slug.items() if row["source"] == "input"}
         for folder in sorted((run.folder / "pictures").glob("*/*")):
@@ -80,7 +82,7 @@ def gather(runs: Sequence[Run]) -> tuple[list[Comparison], int]:
                 left_out += 1
                 continue
             spent += size
-            order = sorted(paths, key=lambda name: (name != "input", name == "truth", name))
+            order = [name for name in ("input", *by_slug, "truth") if name in paths]
             labels = {"input": "snowy input", "truth": "ground truth"} | names
             pictures = tuple(Picture(labels.get(n, n), _data_url(paths[n])) for n in order)
             found.append(Comparison(folder.parent.name, folder.name, pictures))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 SAMPLE = "bikes"
 FRAMES = 50
-PRESET = "moderate"
+FPS = 25.0
+PRESET = "heavy"
 SEED = 0
 TEST, FIT = "snowy-streets", "snowy-avenue"
 
@@ -66,6 +67,7 @@ def run_demo(
             recipe=PRESET,
             split=split,
             seed=SEED,
+            fps=FPS,
             workers=workers,
             report=report,
             track=track,
@@ -128,7 +130,7 @@ def _film(scene: str, folder: Path, frames: int) -> Path:
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    clip = render_street(frames=frames, scene=scene)
+    clip = render_street(frames=frames, fps=FPS, scene=scene)
     with publish_folder(maps) as depths, publish_folder(target) as pictures:
         for index, frame in enumerate(clip):
             write_png(pictures / f"{index:04d}.png", frame)

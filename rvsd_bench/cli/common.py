@@ -71,6 +71,6 @@ def progress(items: Iterable[T], *, total: int, what: str, unit: str = "frame") 
 def _plain(items: Iterable[T], total: int, what: str, unit: str) -> Iterable[T]:
     step = max(1, total // 4)
     for done, item in enumerate(items, 1):
-        yield item
         if done % step == 0 or done == total:
             say(f"{what}: {done} of {total} {unit}s")
+        yield item
