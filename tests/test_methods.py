@@ -114,6 +114,26 @@ def test_what_decides_the_frames_decides_the_digest(data: Path) -> None:
     assert one("affine", data).digest != fitted.digest
 
 
+def test_what_a_network_has_learned_decides_the_digest_though_no_spec_names_its_file(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import pathlib, torch\n"
+        "from rvsd_bench.baselines import FrameModel, ModelInfo\n"
+        "def build():\n"
+        "    network = torch.nn.Conv2d(3, 3, 1)\n"
+        "    value = float(pathlib.Path(__file__).with_name('weights').read_text())\n"
+        "    torch.nn.init.constant_(network.weight, value)\n"
+        "    torch.nn.init.zeros_(network.bias)\n"
+        "    return FrameModel(network, ModelInfo(name='mine'))\n"
+    )
+    digests = []
+    for value in ("0.25", "0.25", "0.5"):
+        (tmp_path / "weights").write_text(value)
+        digests.append(one(f"py:{tmp_path}/mine.py", data, trust_code=True).digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_an_object_has_no_digest_so_that_it_always_runs(data: Path) -> None:
     assert one(Halve(), data).digest is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -151,7 +152,7 @@ def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
     label = spec.name or spec.short
     if spec.scheme == "frames":
         return _from_frames(spec, label, device)
-    if spec.target == "affine" and spec.options.get("oracle", "0") in ("1", "true", "yes"):
+    if spec.target == "affine" and spec.options.get("oracle", "0").lower() in ("1", "true", "yes"):
         return _oracle(spec, label, device)
     from rvsd_bench.baselines.loading import load
 
@@ -166,7 +167,7 @@ def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
         info=info,
         kind=_kind(spec.target, info),
         source="input" if spec.target == "identity" else "measured",
-        digest=_digest(own, info.weights_sha256, dict(info.facts), device),
+        digest=_digest(own, info.weights_sha256, dict(info.facts), device, _learned(model)),
         device=device,
         spec=spec,
         model=model if light else None,
@@ -223,6 +224,26 @@ def _kind(name: str, info: ModelInfo) -> Kind:
     if info.weights is None and info.trained:
         return "classical"
     return "image" if info.window == 1 else "video"
+
+
+def _learned(model: VideoRestorer) -> str:
+    """Return the SHA-256 of all tensors of a network, whatever file they came from; else "".
+
+    A factory may read its weights from a file that its spec does not name.
+    """
+    digest = hashlib.sha256()
+    for network in (model, getattr(model, "network", None)):
+        state = getattr(network, "state_dict", None)
+        if callable(state):
+            import torch
+
+            for name, value in state().items():
+                digest.update(f"{name}\0".encode())
+                if isinstance(value, torch.Tensor):
+                    flat = value.detach().cpu().contiguous().reshape(-1)
+                    digest.update(flat.view(torch.uint8).numpy())
+            return digest.hexdigest()
+    return ""
 
 
 def _parameters(model: VideoRestorer) -> int | None:
