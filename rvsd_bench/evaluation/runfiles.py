@@ -51,7 +51,7 @@ class Part:
     """Metric to all that decides its value: parameters, weights, backend, device."""
     frames: tuple[FrameScores, ...]
     evidence: dict[str, int]
-    """How many frames look shifted, swapped, copied (`validation.Evidence`)."""
+    """How many frames look shifted, swapped, copied (`Watch`, `copies` of validation)."""
     saved_frames: bool = False
 
     @property

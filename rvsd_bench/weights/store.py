@@ -1,6 +1,6 @@
 """Find the pretrained files that metrics and losses need, and trust none whose digest is not known.
 
-Nothing here opens a network connection (see `weights_fetch`), and a missing file is reported within
+Nothing here opens a network connection (see `fetching`), and a missing file is reported within
 milliseconds: no heavy import comes before the search.
 """
 
