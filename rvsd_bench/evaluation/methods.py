@@ -241,7 +241,7 @@ def _learned(model: VideoRestorer) -> str:
                 digest.update(f"{name}\0".encode())
                 if isinstance(value, torch.Tensor):
                     flat = value.detach().cpu().contiguous().reshape(-1)
-                    digest.update(flat.view(torch.uint8).numpy())
+                    digest.update(flat.view(torch.uint8).numpy().data)
             return digest.hexdigest()
     return ""
 
