@@ -143,7 +143,8 @@ def group(rows: Iterable[Row]) -> list[Group]:
     """Group rows that may be compared and rank the measured, valid ones among them.
 
     Ranks are within one protocol hash, set of frames, split and source (contract section 4):
-    published figures, the unrestored input and fits to the ground truth stay without a rank.
+    published figures, the unrestored input, fits to the ground truth and networks that were never
+    trained stay without a rank.
     """
     parts: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
     for row in rows:
@@ -179,7 +180,8 @@ def _ranked(rows: list[Row]) -> list[Row]:
     counted, rank, last = 0, 0, None
     for row in sorted(rows, key=order):
         value = number(row, metric)
-        if row["source"] != "measured" or row["valid"] != "true" or value is None:
+        untrained = row["trained"] == "false"
+        if row["source"] != "measured" or row["valid"] != "true" or untrained or value is None:
             ranked.append({**row, "rank": ""})
             continue
         counted += 1

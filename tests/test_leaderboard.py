@@ -77,13 +77,14 @@ def test_measured_rows_are_ranked_by_psnr_and_equal_ones_share_a_rank(tmp_path: 
     assert _ranks(rows, tmp_path) == {"b": "1", "a": "2", "c": "2", "d": "4"}
 
 
-def test_input_oracle_invalid_and_unscored_rows_have_no_rank(tmp_path: Path) -> None:
+def test_input_oracle_invalid_untrained_and_unscored_rows_have_no_rank(tmp_path: Path) -> None:
     rows = [
         _row("a", 20.0),
         _row("input", 30.0, source="input"),
         _row("oracle", 31.0, source="oracle"),
         _row("broken", 32.0, valid=False),
         _row("none", None),
+        _row("born", 33.0, trained=False),
     ]
     ranks = _ranks(rows, tmp_path)
     assert ranks.pop("a") == "1"
