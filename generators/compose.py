@@ -90,6 +90,16 @@ _U1, _U2 = numba.uint8, numba.uint16
 _PLANE = _given(_U2, 2)
 
 
+@numba.njit("u4(u4)", inline="always", cache=True, error_model="numpy")
+def _rounded(product: Any) -> Any:
+    """Return (product + 32767) // 65535 of a product up to 65535², which fits 32 bits throughout.
+
+    With v = 65535 q + r, v + (v >> 16) + 1 lies in the q-th run of 65536.
+    """
+    v = np.uint32(product + np.uint32(32767))
+    return np.uint32(np.uint32(v + np.uint32(v >> np.uint32(16)) + np.uint32(1)) >> np.uint32(16))
+
+
 @numba.njit(
     numba.void(
         _given(_U1, 3), _PLANE, _PLANE, _PLANE, _given(_U2, 1), numba.int64,
@@ -100,16 +110,18 @@ _PLANE = _given(_U2, 2)
 def _compose(
     clean: Any, T: Any, z: Any, p: Any, A: Any, gain: int, decode: Any, encode: Any, snowy: Any
 ) -> None:
-    one = np.uint64(65535)
-    half = np.uint64(32767)
+    one, most = np.uint32(65535), np.uint64(65535 * 65535)
+    width = clean.shape[1]
+    light, level = np.empty(width, np.uint16), np.empty(width, np.uint16)
     for y in range(clean.shape[0]):
-        for x in range(clean.shape[1]):
-            t = np.uint64(T[y, x])
-            clear = one - np.uint64(z[y, x])
-            bright = np.uint64(gain) * np.uint64(p[y, x])
-            for c in range(3):
-                a = np.uint64(A[c])
-                light = np.uint64(decode[clean[y, x, c]])
-                hazy = (light * t + a * (one - t) + half) // one
-                level = (hazy * clear + a * bright + half) // one
-                snowy[y, x, c] = encode[min(level, one)]
+        for c in range(3):
+            air, shine = np.uint32(A[c]), np.uint64(A[c]) * np.uint64(gain)
+            for x in range(width):
+                light[x] = decode[clean[y, x, c]]
+            for x in range(width):  # no table in this loop, so that it is vectorised
+                t, clear = np.uint32(T[y, x]), one - np.uint32(z[y, x])
+                hazy = _rounded(np.uint32(np.uint32(light[x]) * t + air * np.uint32(one - t)))
+                total = np.uint64(np.uint32(hazy * np.uint32(clear))) + shine * np.uint64(p[y, x])
+                level[x] = _rounded(np.uint32(min(total, most)))
+            for x in range(width):
+                snowy[y, x, c] = encode[level[x]]
