@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rvsd_bench.generators.recipes import load_recipe as load_recipe
     from rvsd_bench.generators.recipes import preset as preset
     from rvsd_bench.generators.recipes import preset_names as preset_names
+    from rvsd_bench.generators.recipes import recipe_names as recipe_names
     from rvsd_bench.generators.rendering import RenderedFrame as RenderedFrame
     from rvsd_bench.generators.rendering import Shot as Shot
     from rvsd_bench.generators.rendering import prepare as prepare
@@ -31,6 +32,7 @@ _EXPORTS = {
     "preset": "recipes",
     "preset_names": "recipes",
     "read_layers": "layers",
+    "recipe_names": "recipes",
     "render": "rendering",
     "render_frame": "rendering",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -41,8 +42,12 @@ class Recipe:
         first = {path: chance.extremes()[0] for path, chance in chances.items()}
         structure(Scene, settle(self.tree, first.__getitem__), self.where)
         for path, chance in chances.items():
+            reached = {
+                path[: step.start()]: chances[path[: step.start()]].parameters[int(step[1])]
+                for step in re.finditer(r"\.choice\[(\d+)\]", path)
+            }
             for value in chance.extremes():
-                choices = {**first, path: value}
+                choices = {**first, **reached, path: value}
                 structure(Scene, settle(self.tree, choices.__getitem__), self.where)
 
     def draw(self, seed: int, source_id: str = "", variant: int = 0) -> Scene:
@@ -54,8 +59,20 @@ class Recipe:
         return structure(Scene, settle(self.tree, values.__getitem__), self.where)
 
 
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of the shipped recipes of whole datasets, such as `rvsd_like.toml`."""
+    folder = resources.files("rvsd_bench.generators") / "corpora"
+    return tuple(sorted(file.name for file in folder.iterdir()))
+
+
 def load_recipe(path: Path | str) -> Recipe:
-    """Read a recipe from a TOML file; every fault raises `InputError` with the key's path."""
+    """Read a recipe from a TOML file, or the shipped one of that name where there is no such file.
+
+    Every fault raises `InputError` with the key's path.
+    """
+    if not Path(path).exists() and str(path) in recipe_names():
+        shipped = resources.files("rvsd_bench.generators") / "corpora" / str(path)
+        return Recipe(tomllib.loads(shipped.read_text(encoding="utf-8")), str(path))
     return Recipe(load_toml(path), str(path))
 
 

@@ -77,10 +77,12 @@ def protocols() -> list[Row]:
 
 
 def presets() -> list[Row]:
-    """List the shipped kinds of snowfall."""
-    from rvsd_bench.generators import preset, preset_names
+    """List the shipped kinds of snowfall, and the recipes that draw another for every clip."""
+    from rvsd_bench.generators import load_recipe, preset, preset_names, recipe_names
 
-    return [Row(name, preset(name).about, OURS) for name in preset_names()]
+    kinds = [Row(name, preset(name).about, OURS) for name in preset_names()]
+    recipes = [(name, str(load_recipe(name).tree["about"])) for name in recipe_names()]
+    return kinds + [Row(name, f"{about}: --recipe {name}", OURS) for name, about in recipes]
 
 
 def datasets() -> list[Row]:

@@ -1,7 +1,8 @@
 """Read strict TOML into frozen dataclasses, and draw the numbers that it leaves to chance.
 
 A number may be written as a distribution: `{uniform = [a, b]}`, `{log_uniform = [a, b]}`,
-`{normal = [mean, deviation]}` (cut at three deviations) or `{choice = [...]}`.
+`{normal = [mean, deviation]}` (cut at three deviations) or `{choice = [...]}`. What is chosen may
+be a whole table, and hold distributions itself: so numbers that belong together stay together.
 """
 
 from __future__ import annotations
@@ -89,7 +90,10 @@ def distributions(tree: Any, where: str, path: str = "") -> Iterator[tuple[str, 
     """Find every distribution in a recipe, each with its dotted path."""
     if isinstance(tree, Mapping):
         if len(tree) == 1 and next(iter(tree)) in _KINDS:
-            yield path, _distribution(*next(iter(tree.items())), f"{where}: {path}")
+            kind, given = next(iter(tree.items()))
+            yield path, _distribution(kind, given, f"{where}: {path}")
+            if kind == "choice":
+                yield from distributions(given, where, f"{path}.choice")
             return
         for key, value in tree.items():
             yield from distributions(value, where, f"{path}.{key}" if path else str(key))
@@ -99,10 +103,16 @@ def distributions(tree: Any, where: str, path: str = "") -> Iterator[tuple[str, 
 
 
 def settle(tree: Any, choose: Callable[[str], Any], path: str = "") -> Any:
-    """Return the recipe with `choose(path)` in the place of each distribution."""
+    """Return the recipe with `choose(path)` in the place of each distribution.
+
+    Of a choice it is one of the values; the distributions in that one are settled too.
+    """
     if isinstance(tree, Mapping):
         if len(tree) == 1 and next(iter(tree)) in _KINDS:
-            return choose(path)
+            chosen = choose(path)
+            if not isinstance(chosen, (Mapping, list)):
+                return chosen
+            return settle(chosen, choose, f"{path}.choice[{tree['choice'].index(chosen)}]")
         return {k: settle(v, choose, f"{path}.{k}" if path else str(k)) for k, v in tree.items()}
     if isinstance(tree, list):
         return [settle(value, choose, f"{path}[{i}]") for i, value in enumerate(tree)]

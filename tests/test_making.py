@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from rvsd_bench.clip import Clip
 from rvsd_bench.colour import enc8, lin16
 from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.files import tree_digest, write_json
-from rvsd_bench.generators import Recipe, Shot
+from rvsd_bench.generators import Recipe, Shot, load_recipe
 from rvsd_bench.making import generating as making
 from rvsd_bench.making import publishing
 from rvsd_bench.media.images import read_gray16, read_image, write_png
@@ -244,6 +245,16 @@ def test_a_recipe_with_distributions_gives_each_variant_its_own_scene(tmp_path: 
     rates = [meta["scene"]["snow"]["rate_mm_per_h"] for meta in metas]
     assert len(set(rates)) == 3
     assert all(0.5 <= rate <= 3 for rate in rates)
+
+
+def test_every_number_that_a_shipped_corpus_draws_is_in_meta(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shipped = {**FAST, "recipe": Path("rvsd_like.toml")}
+    making.generate([_clip(tmp_path / "clip", 1)], out, variants=2, seed=3, **shipped)
+    for variant in range(2):
+        meta = _meta(out, f"test/0000{variant}")
+        drawn = load_recipe("rvsd_like.toml").draw(3, meta["source_id"], variant)
+        assert meta["scene"] == json.loads(json.dumps(dataclasses.asdict(drawn)))
 
 
 def test_one_damaged_clip_fails_by_name_and_the_others_are_made(

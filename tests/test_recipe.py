@@ -111,6 +111,16 @@ def test_every_distribution_is_found_and_replaced_also_in_lists() -> None:
     }
 
 
+def test_what_is_chosen_may_hold_distributions_of_its_own() -> None:
+    tree = {"a": {"choice": [{"b": {"uniform": [0, 1]}, "c": 2}, {"b": 3, "c": [{"choice": [4]}]}]}}
+    found = dict(distributions(tree, "x"))
+    assert set(found) == {"a", "a.choice[0].b", "a.choice[1].c[0]"}
+    values = {"a.choice[0].b": 0.5, "a.choice[1].c[0]": 4}
+    first, second = found["a"].parameters
+    assert settle(tree, {"a": first, **values}.__getitem__) == {"a": {"b": 0.5, "c": 2}}
+    assert settle(tree, {"a": second, **values}.__getitem__) == {"a": {"b": 3, "c": [4]}}
+
+
 @pytest.mark.parametrize(
     "table",
     [

@@ -3,16 +3,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators import Scene, load_recipe, preset, preset_names
+from rvsd_bench.generators import Scene, load_recipe, preset, preset_names, recipe_names
+from rvsd_bench.generators.population import View, smallest_area_px2
 from rvsd_bench.generators.recipes import Recipe, as_recipe
 from rvsd_bench.generators.scene import Camera
+from rvsd_bench.generators.size_law import size_law
 from rvsd_bench.recipe import structure
 
 
@@ -53,6 +58,14 @@ def test_the_field_of_view_gives_the_focal_length() -> None:
     assert Camera().focal_px(1280) == pytest.approx(0.9 * 1280, rel=1e-3)
 
 
+def test_visibility_is_another_way_to_give_the_extinction(tmp_path: Path) -> None:
+    scene = _recipe(tmp_path, "[fog]\nvisibility_m = 500").draw(0)
+    contrast = math.exp(-scene.fog.extinction_per_m * 500)
+    assert contrast == pytest.approx(0.02, rel=1e-3)  # Koschmieder's threshold
+    assert scene.fog.visibility_m is None  # one number says it, in meta too
+    assert structure(Scene, json.loads(json.dumps(dataclasses.asdict(scene))), "meta") == scene
+
+
 def _recipe(tmp_path: Path, text: str) -> Recipe:
     path = tmp_path / "r.toml"
     path.write_text(text)
@@ -86,8 +99,15 @@ def test_a_recipe_draws_the_same_scene_for_the_same_source_and_others_for_others
         ("[snow]\nrate_mm_per_h = {normal = [1, 1]}", "snow.rate_mm_per_h is -2"),
         ("[snow]\nsize_law = {choice = ['sekhon', 'marshall']}", "snow.size_law"),
         ("[camera]\nshutter_s = '1/60'", "camera.shutter_s"),
+        (
+            "camera.choice = [{f_number = 2.0}, {f_number = {uniform = [2, 99]}}]",
+            "camera.f_number is 99",
+        ),
         ("[snow]\nmelted_min_mm = 2\nmelted_max_mm = 1", "snow needs melted_min_mm below"),
         ("[snow]\nmelted_min_mm = 1.5\nmelted_max_mm = {uniform = [1.5, 3]}", "got 1.5 and 1.5"),
+        ("[fog]\nvisibility_m = 500\nextinction_per_m = 0.01", "fog needs one of"),
+        ("[fog]\nvisibility_m = 0", "fog visibility_m is 0, must lie in [20"),
+        ("[fog]\nnoise_amplitude = 0.9", "fog.noise_amplitude is 0.9"),
         ("[wind]\nsmallest_eddy_m = 9\nlargest_eddy_m = 2", "wind needs smallest_eddy_m below"),
     ],
 )
@@ -97,6 +117,36 @@ def test_a_recipe_with_a_fault_in_any_corner_is_refused_when_it_is_read(
     with pytest.raises(InputError) as caught:
         _recipe(tmp_path, text)
     assert fault in str(caught.value) and "r.toml" in str(caught.value)
+
+
+def test_the_shipped_corpus_draws_snowfalls_winds_and_cameras_of_all_kinds() -> None:
+    """Against medians and shares in closed form; and each can be simulated up to 3840 x 2160."""
+    scenes = [load_recipe("rvsd_like.toml").draw(7, f"clip {i}", i % 4) for i in range(600)]
+    rates = np.array([scene.snow.rate_mm_per_h for scene in scenes])
+    assert np.median(rates) == pytest.approx(np.sqrt(0.2 * 5.0), rel=0.15)
+    east, _, north = np.array([scene.wind.velocity_m_per_s for scene in scenes]).T
+    assert np.hypot(east, north).mean() == pytest.approx(2.5 * np.sqrt(np.pi / 2), rel=0.08)
+    turned = np.histogram(np.arctan2(north, east), 8, (-np.pi, np.pi))[0]
+    assert stats.chisquare(turned).pvalue > 0.001
+    lenses = [scene.camera.focal_mm for scene in scenes]
+    assert {lens: pytest.approx(200, abs=50) for lens in (2.8, 4.25, 35.0)} == Counter(lenses)
+    assert all(s.camera.near_m == (1.0 if s.camera.focal_mm == 2.8 else 0.3) for s in scenes)
+    for scene in sorted(scenes, key=lambda scene: -scene.snow.rate_mm_per_h)[:60]:
+        for height, width in ((720, 1280), (2160, 3840)):
+            view = View(scene.camera.focal_px(width), (height, width), 0.3, 150.0)
+            smallest_area_px2(size_law(scene.snow), scene, view)
+
+
+def test_a_shipped_recipe_gives_way_to_a_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "rvsd_like.toml" in recipe_names()
+    monkeypatch.chdir(tmp_path)
+    _recipe(tmp_path, "[snow]\nrate_mm_per_h = 2.5").draw(0)
+    (tmp_path / "r.toml").rename(tmp_path / "rvsd_like.toml")
+    assert load_recipe("rvsd_like.toml").draw(0).snow.rate_mm_per_h == 2.5
+    with pytest.raises(InputError, match=r"other\.toml: cannot be read"):
+        load_recipe("other.toml")
 
 
 def test_a_scene_is_a_recipe_that_always_draws_itself() -> None:
