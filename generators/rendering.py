@@ -147,8 +147,9 @@ def render_frame(shot: Shot, index: int, clean: Frame) -> RenderedFrame:
     """Render frame `index` of a shot; no other frame is needed, and the order does not matter."""
     domain = shot.scene.compose.domain
     depth = depth_index(shot.depth.at(index, clean), shot.depth.far_m)
-    t16 = shot.snowfall.transmission[depth]
-    coverage, radiance = shot.snowfall.planes(float(shot.times[index]), depth)
+    time_s = float(shot.times[index])
+    t16 = shot.snowfall.air(time_s, depth)
+    coverage, radiance = shot.snowfall.planes(time_s, depth)
     z16 = np.rint(65535 * coverage).astype(np.uint16)
     p16 = np.rint(radiance * np.float32(65535 / shot.gain)).astype(np.uint16)
     snowy = compose(clean, t16, z16, p16, shot.a16, shot.gain, domain)

@@ -63,12 +63,34 @@ class Wind:
         _rising(smallest_eddy_m=self.smallest_eddy_m, largest_eddy_m=self.largest_eddy_m)
 
 
+VISIBILITY = 3.912
+"""-ln 0.02: Koschmieder's visibility, at which contrast falls to 2 %, times the extinction."""
+
+
 @dataclass(frozen=True)
 class Fog:
-    """What hangs in the air besides the flakes."""
+    """What hangs in the air besides the flakes, and how unevenly."""
 
-    extinction_per_m: float = bounded(0.002, 0, 0.2)
-    """Koschmieder's visibility of fog alone is 3.912 over this."""
+    extinction_per_m: float = bounded(None, 0, 0.2)
+    """Koschmieder's visibility of fog alone is 3.912 over this; 0.002 if neither is given."""
+    visibility_m: float | None = bounded(None, 20, 100_000)
+    """Another way to give the extinction; once that is found, this is None."""
+    noise_amplitude: float = bounded(0.0, 0, 0.8)
+    """The density differs from its mean by at most this share, and by two fifths of it usually."""
+    noise_scale_m: float = bounded(12.0, 0.5, 200)
+    """Across the largest clouds; wind carries them."""
+    noise_octaves: int = bounded(3, 1, 5)
+    """Each is half as large and half as strong as the one before."""
+
+    def __post_init__(self) -> None:
+        if self.visibility_m is not None and self.extinction_per_m is not None:
+            raise InputError("needs one of extinction_per_m and visibility_m, got both")
+        if self.visibility_m is not None and not 20 <= self.visibility_m <= 100_000:
+            raise InputError(f"visibility_m is {self.visibility_m:g}, must lie in [20, 100000]")
+        if self.extinction_per_m is None:
+            known = 0.002 if self.visibility_m is None else VISIBILITY / self.visibility_m
+            object.__setattr__(self, "extinction_per_m", known)
+            object.__setattr__(self, "visibility_m", None)
 
 
 @dataclass(frozen=True)
@@ -96,12 +118,26 @@ class Camera:
 class Light:
     """What the air and the flakes shine with."""
 
+    mode: Literal["day", "night", "headlight"] = "day"
+    """At night the air is dark but for the lamps that the clip shows; headlights come on top."""
     airlight: tuple[float, float, float] | None = bounded(None, 0, 1)
     """Atmospheric light, linear RGB; estimated from the clip if absent."""
     flake_gain: float = bounded(1.25, 0.2, 4)
     """Radiance of a flake over that of the air, before the limits that the sky sets."""
     flake_gain_spread: float = bounded(0.2, 0, 0.9)
     """Flakes differ evenly by up to this share."""
+    lamp_threshold: float = bounded(0.35, 0, 0.95)
+    """At night: what is brighter in linear light, in any colour, is taken for a lamp."""
+    lamp_glow: float = bounded(10.0, 0, 100)
+    """At night: the light of lamps over that which the clip shows of them, since cameras clip it.
+    With 1 the glow holds as much light as the lamps."""
+    headlight_m2: float = bounded(150.0, 0, 10_000)
+    """Headlights: what they add to a flake's radiance over the ambient air's, times z² in m²."""
+    headlight_offset_m: float = bounded(2.0, 0.3, 10)
+    """Distance of the headlights from the camera: flakes just before the lens are not lit."""
+    beam_width_deg: float = bounded(40.0, 2, 120)
+    """Full angle at half the strength of the beam."""
+    beam_height_deg: float = bounded(20.0, 2, 120)
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 
 from rvsd_bench.generators.dust import Dust, fill_shells
 from rvsd_bench.generators.flight import Flight
+from rvsd_bench.generators.fog import DriftingFog, drifting_fog
 from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
 from rvsd_bench.generators.outlines import outlines
 from rvsd_bench.generators.population import GAIN, View, gains, populate, smallest_area_px2
-from rvsd_bench.generators.scene import Scene
+from rvsd_bench.generators.scene import VISIBILITY, Scene
 from rvsd_bench.generators.size_law import SizeLaw, size_law
 from rvsd_bench.generators.splat import splat
 from rvsd_bench.generators.turbulence import modes
-
-VISIBILITY = 3.912
-"""-ln 0.02: Koschmieder's visibility, at which contrast falls to 2 %, times the extinction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +32,8 @@ class Snowfall:
     far_m: float
     transmission: NDArray[np.uint16]
     """[65536] what fog and veil let through, 65535 for all, down to the depth i·far/65535."""
+    fog: DriftingFog | None
+    """None if the fog is even; flakes are seen through even fog in any case."""
     flight: Flight
     dust: Dust
     dust_light: NDArray[np.float32]
@@ -44,6 +44,12 @@ class Snowfall:
     def brightest(self) -> float:
         """The largest radiance of a flake over that of the air, at least 1."""
         return max(1.0, float(self.flight.flakes.traits[:, GAIN].max(initial=0.0)))
+
+    def air(self, time_s: float, depth: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """Return what the air lets through at a time, uint16 [H, W]; `depth` as in `planes`."""
+        if self.fog is None:
+            return self.transmission[depth]
+        return self.fog.transmission(time_s, depth)
 
     def planes(
         self, time_s: float, depth: NDArray[np.uint16]
@@ -87,7 +93,8 @@ def snowfall(
     flakes = populate(law, scene, view, single, brightest, key)
     wind = scene.wind.velocity_m_per_s
     right, down, forward = (w - c for w, c in zip(wind, camera_m_per_s, strict=True))
-    dust = fill_shells(law, view, camera, areas, (right, down, forward), key)
+    drift = (right, down, forward)
+    dust = fill_shells(law, view, camera, areas, drift, key)
     levels = depth_levels(far_m)
     veil = veil_depth(law, view.reach_m(law.diameter_m, areas[1]), levels)
     transmission = transmission_table(scene.fog.extinction_per_m * levels + veil)
@@ -97,6 +104,7 @@ def snowfall(
         scene=scene,
         far_m=far_m,
         transmission=transmission,
+        fog=drifting_fog(scene.fog, drift, view.focal_px, far_m, veil, key),
         flight=Flight(flakes, modes(scene.wind, key), wind, camera_m_per_s, camera, view),
         dust=dust,
         dust_light=(1 + (gain - 1) * through).astype(np.float32),

@@ -58,14 +58,6 @@ def test_the_field_of_view_gives_the_focal_length() -> None:
     assert Camera().focal_px(1280) == pytest.approx(0.9 * 1280, rel=1e-3)
 
 
-def test_visibility_is_another_way_to_give_the_extinction(tmp_path: Path) -> None:
-    scene = _recipe(tmp_path, "[fog]\nvisibility_m = 500").draw(0)
-    contrast = math.exp(-scene.fog.extinction_per_m * 500)
-    assert contrast == pytest.approx(0.02, rel=1e-3)  # Koschmieder's threshold
-    assert scene.fog.visibility_m is None  # one number says it, in meta too
-    assert structure(Scene, json.loads(json.dumps(dataclasses.asdict(scene))), "meta") == scene
-
-
 def _recipe(tmp_path: Path, text: str) -> Recipe:
     path = tmp_path / "r.toml"
     path.write_text(text)
@@ -105,9 +97,6 @@ def test_a_recipe_draws_the_same_scene_for_the_same_source_and_others_for_others
         ),
         ("[snow]\nmelted_min_mm = 2\nmelted_max_mm = 1", "snow needs melted_min_mm below"),
         ("[snow]\nmelted_min_mm = 1.5\nmelted_max_mm = {uniform = [1.5, 3]}", "got 1.5 and 1.5"),
-        ("[fog]\nvisibility_m = 500\nextinction_per_m = 0.01", "fog needs one of"),
-        ("[fog]\nvisibility_m = 0", "fog visibility_m is 0, must lie in [20"),
-        ("[fog]\nnoise_amplitude = 0.9", "fog.noise_amplitude is 0.9"),
         ("[wind]\nsmallest_eddy_m = 9\nlargest_eddy_m = 2", "wind needs smallest_eddy_m below"),
     ],
 )
