@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Frame
 from rvsd_bench.colour import enc8, lin16
 from rvsd_bench.errors import unknown
+from rvsd_bench.generators.lightmap import compose_lit
 
 VERSION = 1
 """The version of the arithmetic above; it changes when a byte of any frame would."""
@@ -74,9 +75,12 @@ def compose(
     """Return the snowy frame, uint8 [H, W, 3].
 
     `T`, `z` and `p` are transmission, coverage and radiance, uint16 [H, W]; `A` is the atmospheric
-    light, uint16 [3]; `gain` is the k of the equation, a power of two from 1 to 64.
+    light, uint16 [3], or [H, W, 3] where it varies; `gain` is the k of the equation, a power of two
+    from 1 to 64.
     """
     decode, encode = tables(domain)
+    if A.ndim == 3:
+        return compose_lit(clean, (T, z, p), A, gain, (decode, encode))
     snowy = np.empty_like(clean)
     _compose(np.ascontiguousarray(clean), T, z, p, A, gain, decode, encode, snowy)
     return snowy
