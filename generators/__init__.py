@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rvsd_bench.generators.rendering import render as render
     from rvsd_bench.generators.rendering import render_frame as render_frame
     from rvsd_bench.generators.scene import Scene as Scene
+    from rvsd_bench.generators.weather import in_weather as in_weather
 
 # Name -> module, imported when the name is first used: presets can be listed without numba.
 _EXPORTS = {
@@ -27,6 +28,7 @@ _EXPORTS = {
     "RenderedFrame": "rendering",
     "Scene": "scene",
     "Shot": "rendering",
+    "in_weather": "weather",
     "load_recipe": "recipes",
     "prepare": "rendering",
     "preset": "recipes",

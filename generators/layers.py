@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Frame
 from rvsd_bench.colour import encode_srgb
 from rvsd_bench.errors import InputError, unknown
-from rvsd_bench.generators.compose import tables
+from rvsd_bench.generators.compose import compose, tables
+from rvsd_bench.generators.weather import Weather, planes_in
 
 LEAST_T = 0.05
 """Networks are given no smaller transmission: dividing by it would amplify noise 20 times."""
@@ -43,6 +44,7 @@ def read_layers(
     video: int | str,
     frame: int | str,
     target: str | None = None,
+    weather: Weather = "both",
 ) -> Layers:
     """Read a frame of a dataset that was generated with layers.
 
@@ -50,7 +52,8 @@ def read_layers(
     `I` shown as 8-bit sRGB differs from `stored` by at most 0.6 of a level (of a JPEG, by what JPEG
     lost). With `target="network"` they are display-referred, as networks are supervised: `T` fits
     the hazy frame by least squares over RGB, within [0.05, 1], and `S` takes the rest, so that the
-    sum is exact.
+    sum is exact. With `weather="haze"` or `"snow"` the flakes or the haze are left out of all
+    layers, and `stored` is what the dataset would hold without them.
 
     From `meta/<video>.json` it takes `compose.domain`, `compose.gain` and
     `atmospheric_light.value16`. Raises InputError, naming the file, for what is absent or damaged.
@@ -62,7 +65,12 @@ def read_layers(
     number = f"{frame:04d}" if isinstance(frame, int) else frame
     domain, gain, A = _meta(home / "meta" / f"{name}.json")
     clean, stored = (_picture(home / side / name, number) for side in ("clean", "snow"))
-    T, z, p = (_plane(home / "layers" / name, plane, number, clean.shape) for plane in _PLANES)
+    layers = (_plane(home / "layers" / name, plane, number, clean.shape) for plane in _PLANES)
+    planes = planes_in(weather, *layers)
+    if weather != "both":
+        a16 = np.rint(A * 65535).astype(np.uint16)
+        stored = compose(clean, *planes, a16, gain, domain)
+    T, z, p = (plane[..., None] / 65535 for plane in planes)
     J = tables(domain)[0][clean] / 65535
     hazy = J * T + A * (1 - T)
     if target == "network":
@@ -123,7 +131,7 @@ def _picture(folder: Path, number: str) -> Frame:
     return clip[int(number)]
 
 
-def _plane(folder: Path, plane: str, number: str, shape: Any) -> NDArray[np.float64]:
+def _plane(folder: Path, plane: str, number: str, shape: Any) -> NDArray[np.uint16]:
     from rvsd_bench.media.images import read_gray16
 
     path = folder / plane / f"{number}.png"
@@ -132,4 +140,4 @@ def _plane(folder: Path, plane: str, number: str, shape: Any) -> NDArray[np.floa
     values = read_gray16(path)
     if values.shape != shape[:2]:
         raise InputError(f"{path} is {values.shape}, its frame {shape[:2]}")
-    return values[..., None] / 65535
+    return values

@@ -11,7 +11,7 @@ from rvsd_bench.clip import ArrayClip
 from rvsd_bench.colour import encode_srgb
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import write_json
-from rvsd_bench.generators import preset, read_layers, render
+from rvsd_bench.generators import in_weather, preset, read_layers, render
 from rvsd_bench.generators.compose import facts
 from rvsd_bench.media.images import write_jpeg, write_png
 from rvsd_bench.media.video import write_ffv1
@@ -102,6 +102,30 @@ def test_the_transmission_for_networks_fits_the_hazy_frame_best(tmp_path: Path) 
 
     least = np.min([error(t) for t in np.linspace(0.05, 1, 96)], axis=0)
     assert (error(layers.T) <= least + 1e-6).all()
+
+
+@pytest.mark.parametrize("domain", ["linear", "srgb"])
+def test_haze_and_snow_can_be_had_alone_from_the_same_layers(tmp_path: Path, domain: str) -> None:
+    """Against the equation on the layers of the whole frame, in real numbers."""
+    frames = _store(tmp_path, domain)
+    whole = read_layers(tmp_path, "test", 0, 1)
+    hazy = whole.J * whole.T + whole.A * (1 - whole.T)
+    expected = {"haze": hazy, "snow": whole.J + whole.S + whole.z * (hazy - whole.J)}
+    for weather in ("haze", "snow"):
+        layers = read_layers(tmp_path, "test", 0, 1, weather=weather)
+        assert np.abs(layers.I - expected[weather]).max() < 1e-12
+        assert (np.ptp(layers.T) == 0) == (weather == "snow")
+        assert (layers.S == 0).all() == (weather == "haze")
+        shown = np.clip(layers.I, 0, 1)
+        shown = encode_srgb(shown) if domain == "linear" else shown
+        assert np.abs(255 * shown - layers.stored).max() <= 0.6
+        assert (in_weather(frames[1], weather).snowy == layers.stored).all()
+        network = read_layers(tmp_path, "test", 0, 1, "network", weather)
+        total = network.J * network.T + network.A * (1 - network.T) + network.S
+        assert np.abs(255 * total - layers.stored).max() < 1e-9
+    assert (in_weather(frames[1], "both").snowy == frames[1].snowy).all()
+    with pytest.raises(InputError, match="Did you mean 'haze'"):
+        read_layers(tmp_path, "test", 0, 1, weather="hazy")
 
 
 def test_what_is_absent_is_named(tmp_path: Path) -> None:
