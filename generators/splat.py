@@ -43,7 +43,8 @@ def splat(
     motion.
     """
     scale = 65535.0 / far_m
-    _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, C, P)
+    flat = C.reshape(-1), P.reshape(-1)
+    _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, *flat)
 
 
 X, Y, COS, SIN, PATH, DISC2, DOME2, DISC, DOME, EDGE, AREA, SHOWN = range(12)
@@ -82,35 +83,89 @@ def _trace(rows: Any, i: int, psf2: float, opacity: float, shape: Any) -> None:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _area(s: float, half2: float) -> float:
-    """Return the integral of (half² - s²)² from 0 to s."""
-    s2 = s * s
-    return s * (half2 * half2 - s2 * (half2 * (2.0 / 3.0) - s2 * 0.2))
+def _frame(shape: Any, box: Any) -> int:
+    """Write the first and the last row of a flake, the last excluded; return a bound on its pixels.
+
+    The bound counts the pixels of its box.
+    """
+    run, fall, edge = shape[PATH] * shape[COS], shape[PATH] * shape[SIN], shape[EDGE]
+    box[0] = math.floor(shape[X] + min(run, 0.0) - edge)
+    box[1] = math.floor(shape[Y] + min(fall, 0.0) - edge)
+    box[2] = math.ceil(shape[X] + max(run, 0.0) + edge)
+    box[3] = math.ceil(shape[Y] + max(fall, 0.0) + edge)
+    size: int = (box[2] - box[0]) * (box[3] - box[1])
+    return size
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _coverage(
-    along: float, aside2: float, path: float, disc2: float, dome2: float, disc: float, dome: float
-) -> float:
-    """Return the share of the exposure for which a flake covers a pixel centre.
+def _reach(shape: Any, dy: float, box: Any) -> Any:
+    """Return between which columns of a box a streak can cover a row `dy` below its start.
+
+    The streak is a band of half width `EDGE` round its path, cut off as far beyond either end.
+    """
+    cos, sin, edge = shape[COS], shape[SIN], shape[EDGE]
+    first, last = box[0] + 0.5 - shape[X], box[2] - 0.5 - shape[X]
+    if abs(sin) > 1e-6:  # |dy cos - dx sin| < edge
+        middle, half = dy * cos / sin, edge / abs(sin)
+        first, last = max(first, middle - half), min(last, middle + half)
+    if abs(cos) > 1e-6:  # -edge < dx cos + dy sin < path + edge
+        one, other = (-edge - dy * sin) / cos, (shape[PATH] + edge - dy * sin) / cos
+        first, last = max(first, min(one, other)), min(last, max(one, other))
+    left = math.ceil(first + shape[X] - 0.5)
+    return left, max(left, math.floor(last + shape[X] - 0.5) + 1)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _pixels(shape: Any, box: Any, step: int, depth: Any, along: Any, aside: Any, place: Any) -> Any:
+    """List the pixels of a flake: where they lie along and beside its path, and in the picture.
+
+    `place` is -1 outside the picture and where the scene is nearer. Return how many pixels there
+    are, and whether the flake is seen in any of them.
+    """
+    cos, sin = shape[COS], shape[SIN]
+    height, width = depth.shape
+    k, seen = 0, False
+    for y in range(box[1], box[3]):
+        dy = y + 0.5 - shape[Y]
+        left, right = _reach(shape, dy, box)
+        for x in range(left, right):
+            dx = x + 0.5 - shape[X]
+            along[k], aside[k] = dx * cos + dy * sin, dy * cos - dx * sin
+            place[k] = -1
+            if 0 <= y < height and 0 <= x < width and depth[y, x] >= step:
+                place[k] = y * width + x
+                seen = True
+            k += 1
+    return k, seen
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _area(s: Any, half2: Any) -> Any:
+    """Return the integral of (half² - s²)² from 0 to s."""
+    s2 = s * s
+    return s * (half2 * half2 - s2 * (half2 * np.float32(2 / 3) - s2 * np.float32(0.2)))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _cover(shape: Any, along: Any, aside: Any, share: Any) -> None:
+    """Write the share of the exposure for which a flake covers each pixel of its list.
 
     A disc of radius R over a path that passes the point at a distance d covers it while its centre
     is within h = sqrt(R² - d²) of the nearest place; the dome 3 (1 - (distance/R)²)² likewise.
+    There is no branch, so that the loop is vectorised.
     """
-    half2 = dome2 - aside2
-    if half2 <= 0.0:
-        return 0.0
-    half = math.sqrt(half2)
-    first, last = max(along - half, 0.0), min(along + half, path)
-    if last <= first:
-        return 0.0
-    near, far = along - first, along - last
-    share: float = dome * (_area(near, half2) - _area(far, half2))
-    half2 = disc2 - aside2
-    if disc > 0.0 and half2 > 0.0:
-        half = math.sqrt(half2)
-        share += disc * max(0.0, min(along + half, path) - max(along - half, 0.0))
-    return share
+    zero, path = np.float32(0), np.float32(shape[PATH])
+    disc2, dome2 = np.float32(shape[DISC2]), np.float32(shape[DOME2])
+    disc, dome = np.float32(shape[DISC]), np.float32(shape[DOME])
+    for k in range(len(share)):
+        s, aside2 = along[k], aside[k] * aside[k]
+        half2 = max(dome2 - aside2, zero)
+        half = np.sqrt(half2)
+        first = max(s - half, zero)
+        last = max(min(s + half, path), first)
+        arc = np.sqrt(max(disc2 - aside2, zero))
+        chord = max(min(s + arc, path) - max(s - arc, zero), zero)
+        share[k] = dome * (_area(s - first, half2) - _area(s - last, half2)) + disc * chord
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -128,44 +183,27 @@ def _outline(along: float, aside: float, scale: float, outline: Any) -> float:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _cover(shape: Any, box: Any, outline: Any, patch: Any) -> float:
-    """Write the coverage of a box of pixels into `patch`, row by row; return its sum."""
-    cos, sin, path = shape[COS], shape[SIN], shape[PATH]
-    disc2, dome2, disc, dome = shape[DISC2], shape[DOME2], shape[DISC], shape[DOME]
-    shown, scale = shape[SHOWN], 0.5 / math.sqrt(disc2)
-    total, k = 0.0, 0
-    for y in range(box[1], box[3]):
-        dy = y + 0.5 - shape[Y]
-        for x in range(box[0], box[2]):
-            dx = x + 0.5 - shape[X]
-            along, aside = dx * cos + dy * sin, dy * cos - dx * sin
-            share = _coverage(along, aside * aside, path, disc2, dome2, disc, dome)
-            if shown > 0.0 and share > 0.0:
-                outer = 1.0 - _outline(along - 0.5 * path, aside, scale, outline)
-                share *= 1.0 - shown * outer
-            patch[k] = share
-            total += share
-            k += 1
-    return total
+def _shape_out(shape: Any, outline: Any, along: Any, aside: Any, share: Any) -> None:
+    """Let a flake that is large and sharp enough show its outline."""
+    scale, half, shown = 0.5 / math.sqrt(shape[DISC2]), 0.5 * shape[PATH], shape[SHOWN]
+    for k in range(len(share)):
+        if share[k] > 0.0:
+            outer = 1.0 - _outline(along[k] - half, aside[k], scale, outline)
+            share[k] *= 1.0 - shown * outer
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _mix(
-    patch: Any, box: Any, norm: float, step: int, light: float, depth: Any, C: Any, P: Any
-) -> None:
-    """Mix a patch of coverage into the planes, where the scene is not nearer than the flake."""
-    columns = box[2] - box[0]
-    for y in range(max(box[1], 0), min(box[3], C.shape[0])):
-        for x in range(max(box[0], 0), min(box[2], C.shape[1])):
-            share = patch[(y - box[1]) * columns + x - box[0]]
-            if share > 0.0 and depth[y, x] >= step:
-                alpha = min(1.0, norm * share)
-                C[y, x] = C[y, x] * (1.0 - alpha)
-                P[y, x] = P[y, x] * (1.0 - alpha) + alpha * light
+def _mix(share: Any, place: Any, norm: float, light: float, C: Any, P: Any) -> None:
+    """Mix a flake into the planes, given flat, where it is seen."""
+    for k in range(len(share)):
+        if place[k] >= 0 and share[k] > 0.0:
+            alpha = min(1.0, norm * share[k])
+            C[place[k]] = C[place[k]] * (1.0 - alpha)
+            P[place[k]] = P[place[k]] * (1.0 - alpha) + alpha * light
 
 
 @numba.njit(
-    "void(f8[:,::1], u2[:,::1], u2[::1], f4[:,:,::1], f8, f8, f8, f4[:,::1], f4[:,::1])",
+    "void(f8[:,::1], u2[:,::1], u2[::1], f4[:,:,::1], f8, f8, f8, f4[::1], f4[::1])",
     cache=True, error_model="numpy",
 )  # fmt: skip
 def _splat(
@@ -173,21 +211,25 @@ def _splat(
     opacity: float, C: Any, P: Any,
 ) -> None:  # fmt: skip
     shape, box = np.empty(12), np.empty(4, np.int64)
-    patch = np.empty(4096)
+    lists, place = np.empty((3, 4096), np.float32), np.empty(4096, np.int64)
     for i in range(rows.shape[0]):
         step = int(rows[i, DEPTH] * scale + 0.5)
         if step > 65535:
             continue  # behind all that the scene holds
         _trace(rows, i, psf2, opacity, shape)
-        run, fall, edge = shape[PATH] * shape[COS], shape[PATH] * shape[SIN], shape[EDGE]
-        box[0] = math.floor(shape[X] + min(run, 0.0) - edge)
-        box[1] = math.floor(shape[Y] + min(fall, 0.0) - edge)
-        box[2] = math.ceil(shape[X] + max(run, 0.0) + edge)
-        box[3] = math.ceil(shape[Y] + max(fall, 0.0) + edge)
-        size = (box[2] - box[0]) * (box[3] - box[1])
-        if size > patch.shape[0]:
-            patch = np.empty(2 * size)
-        total = _cover(shape, box, outlines[int(rows[i, TURN] * len(outlines))], patch)
+        most = _frame(shape, box)
+        if most > place.shape[0]:
+            lists, place = np.empty((3, 2 * most), np.float32), np.empty(2 * most, np.int64)
+        count, seen = _pixels(shape, box, step, depth, lists[0], lists[1], place)
+        if not seen:
+            continue
+        along, aside, share = lists[0, :count], lists[1, :count], lists[2, :count]
+        _cover(shape, along, aside, share)
+        if shape[SHOWN] > 0.0:
+            _shape_out(shape, outlines[int(rows[i, TURN] * len(outlines))], along, aside, share)
+        total = 0.0
+        for k in range(count):
+            total += share[k]
         norm = opacity * shape[AREA] / max(total, 1e-12)
         light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[step] / 65535.0
-        _mix(patch, box, norm, step, light, depth, C, P)
+        _mix(share, place[:count], norm, light, C, P)
