@@ -97,8 +97,12 @@ class Fog:
 class Camera:
     """What takes the picture."""
 
-    hfov_deg: float = bounded(58.1, 5, 140)
-    """Horizontal field of view; 58.1 degrees is a focal length of 0.9 picture widths."""
+    hfov_deg: float = bounded(None, 5, 140)
+    """Horizontal field of view; 58.1 if neither it nor the sensor is given: a focal length of 0.9
+    picture widths."""
+    sensor_mm: float | None = bounded(None, 1, 100)
+    """Width of the sensor: with the focal length another way to give the field of view; once that
+    is found, this is None."""
     focal_mm: float = bounded(4.25, 1, 600)
     f_number: float = bounded(1.8, 0.7, 32)
     focus_m: float = bounded(1000.0, 0.1, 1000)
@@ -108,6 +112,18 @@ class Camera:
     """Blur by lens, demosaicing and codec."""
     near_m: float = bounded(0.3, 0.05, 5)
     """Nearer flakes are not drawn: the hood, or the windscreen, keeps them away."""
+
+    def __post_init__(self) -> None:
+        if self.sensor_mm is not None and self.hfov_deg is not None:
+            raise InputError("needs one of hfov_deg and sensor_mm, got both")
+        if self.sensor_mm is not None and not 1 <= self.sensor_mm <= 100:
+            raise InputError(f"sensor_mm is {self.sensor_mm:g}, must lie in [1, 100]")
+        if self.hfov_deg is None:
+            angle = 58.1
+            if self.sensor_mm is not None:
+                angle = 2 * math.degrees(math.atan2(self.sensor_mm / 2, self.focal_mm))
+            object.__setattr__(self, "hfov_deg", angle)
+            object.__setattr__(self, "sensor_mm", None)
 
     def focal_px(self, width: int) -> float:
         """Return the focal length in pixels of a picture `width` pixels wide."""
