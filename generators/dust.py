@@ -62,15 +62,18 @@ class Dust:
         light: NDArray[np.float32],
         C: NDArray[np.float32],
         P: NDArray[np.float32],
+        middle: tuple[float, float] | None = None,
     ) -> None:
         """Draw the grain at a time over the planes C and P, float32 [H, W], in place.
 
         `depth` is in steps of far/65535; `light` [S] is the radiance of the shells over the air's.
+        Of a part of a picture, `middle` says where the whole has its middle: row and column.
         """
         height, width = depth.shape
+        down, across = (height / 2, width / 2) if middle is None else middle
         sheet_m, weight, shift = self._sheets(time_s)
-        columns = self._places(time_s, 0, width, sheet_m, shift)
-        rows = self._places(time_s, 1, height, sheet_m, shift)
+        columns = self._places(time_s, 0, np.arange(width) + 0.5 - across, sheet_m, shift)
+        rows = self._places(time_s, 1, np.arange(height) + 0.5 - down, sheet_m, shift)
         buffer = np.empty(width, np.float32)
         _draw(self.tiles, self.share, columns, rows, weight, depth, light, buffer, C, P)
 
@@ -91,13 +94,14 @@ class Dust:
         self,
         time_s: float,
         axis: int,
-        length: int,
+        centred: NDArray[np.float64],
         sheet_m: NDArray[np.float64],
         shift: NDArray[np.float64],
     ) -> NDArray[np.uint16]:
         """Return where in their tile the pixels along one axis lie, [S, K, taps, length].
 
-        Taps follow a sheet through the exposure.
+        `centred` counts the pixels from the middle of the picture. Taps follow a sheet through the
+        exposure.
         """
         speed = self.velocity_m_per_s[:, 2][:, None, None]
         taps = (np.arange(TAPS) + 0.5) / TAPS if speed.any() else np.zeros(1)
@@ -106,7 +110,6 @@ class Dust:
         scale = (sheet_m[..., None] + speed * moment) / own
         drift = self.focal_px / own * self.velocity_m_per_s[:, axis][:, None, None]
         start = (axis + 1) * shift[..., None] - drift * (time_s + moment)
-        centred = np.arange(length) + 0.5 - length / 2
         place = GRID * (centred * scale[..., None] + start[..., None])
         return (np.floor(place).astype(np.int64) % (GRID * TILE_PX)).astype(np.uint16)
 

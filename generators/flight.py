@@ -22,12 +22,17 @@ from rvsd_bench.generators.population import (
     View,
 )
 from rvsd_bench.generators.population import GAIN as OWN_GAIN
+from rvsd_bench.generators.region import Region, whole
 from rvsd_bench.generators.scene import Camera
 from rvsd_bench.generators.turbulence import DRIFT_RAD_PER_S
 
 U, V, DU, DV, RADIUS, BLUR, DEPTH, GAIN, TURN, ID = range(10)
 """Columns of a drawing list: start of the streak and its run in pixels, radius and diameter of the
 blur circle in pixels, depth in metres, radiance over the air's, phase, and the flake's number."""
+
+MARGIN_PX = 10.0
+"""Besides 1.8 radii and 0.75 blur circles, a flake is drawn no further from its streak than this,
+whatever the lens: crops hold every flake that the whole picture has there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +52,10 @@ class Flight:
         """A bound on how far the eddies carry any of the flakes from their straight path."""
         return _farthest_stir_m(self)
 
-    def seen(self, time_s: float) -> NDArray[np.float64]:
+    def seen(self, time_s: float, region: Region | None = None) -> NDArray[np.float64]:
         """Return the flakes that touch the picture at a time, float64 [M, 10], far ones first.
+
+        With a `region` they are those that touch this part of it, in the same order.
 
         Flakes are displaced by the eddies first, wrapped into their box after that, and only then
         is it decided whether they are seen: to decide earlier would lose a quarter of them.
@@ -60,13 +67,20 @@ class Flight:
             self.flakes.traits,
             self.waves,
             np.array([self.wind_m_per_s, self.camera_m_per_s], np.float64),
-            self.stir_m,
+            np.array([self.stir_m, np.linalg.norm(self.waves[:, 3:6], axis=1).sum()]),
             np.array([time_s, self.camera.shutter_s, 1 / self.camera.focus_m]),
-            np.array([self.view.focal_px, *self.view.size, self.view.near_m]),
+            self._lens(region),
             blur_at_infinity_px(self.camera, self.view.focal_px),
             rows,
         )
         return rows[:count][np.argsort(-rows[:count, DEPTH], kind="stable")]
+
+    def _lens(self, region: Region | None) -> NDArray[np.float64]:
+        """Return focal length, middle and nearest depth, and the edges of a region, in pixels."""
+        height, width = self.view.size
+        top, left, high, wide = region or whole(self.view.size)
+        eye = (self.view.focal_px, 0.5 * height, 0.5 * width, self.view.near_m)
+        return np.array([*eye, top, left, top + high, left + wide], np.float64)
 
 
 def blur_at_infinity_px(camera: Camera, focal_px: float) -> float:
@@ -128,17 +142,20 @@ def _stir(x: float, y: float, z: float, fall: float, time: float, waves: Any, wi
 @numba.njit(cache=True, error_model="numpy")
 def _surely_unseen(
     x: float, y: float, z: float, box_x: float, box_y: float, box_z: float, reach: float,
-    slack: float, pad: float, lens: Any,
+    slack: float, pad: float, margin: float, lens: Any,
 ) -> bool:  # fmt: skip
     """Tell if a flake cannot be seen however the eddies move it by up to `slack` metres."""
     if z - slack < 0.0 or z + slack >= box_z:
         return False  # it may be wrapped to the other end
-    focal, height, width = lens[0], lens[1], lens[2]
-    aside_x = (0.5 * width + 8.0) / focal * (z + slack) + pad + slack
-    aside_y = (0.5 * height + 8.0) / focal * (z + slack) + pad + slack
-    beside_x = abs(x) > aside_x and abs(x) + slack < 0.5 * box_x
-    beside_y = abs(y) > aside_y and abs(y) + slack < 0.5 * box_y
-    return z - slack > reach or beside_x or beside_y
+    near, far = z - slack, z + slack
+    top, left = (lens[4] - margin - lens[1]) / lens[0], (lens[5] - margin - lens[2]) / lens[0]
+    end, right = (lens[6] + margin - lens[1]) / lens[0], (lens[7] + margin - lens[2]) / lens[0]
+    pad += slack
+    beside_x = x + pad < min(left * near, left * far) or x - pad > max(right * near, right * far)
+    beside_y = y + pad < min(top * near, top * far) or y - pad > max(end * near, end * far)
+    beside_x = beside_x and abs(x) + slack < 0.5 * box_x
+    beside_y = beside_y and abs(y) + slack < 0.5 * box_y
+    return near > reach or beside_x or beside_y
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -147,20 +164,20 @@ def _project(
     lens: Any, blur: float, rows: Any, count: int,
 ) -> bool:  # fmt: skip
     """Write the picture of one flake into row `count`; return whether it touches the frame."""
-    focal, height, width, near, shutter = lens[0], lens[1], lens[2], lens[3], when[1]
+    focal, near, shutter = lens[0], lens[3], when[1]
     z_end = z + vz * shutter
     if z < near or z_end < near:
         return False
-    u = focal * x / z + 0.5 * width
-    v = focal * y / z + 0.5 * height
-    u_end = focal * (x + vx * shutter) / z_end + 0.5 * width
-    v_end = focal * (y + vy * shutter) / z_end + 0.5 * height
+    u = focal * x / z + lens[2]
+    v = focal * y / z + lens[1]
+    u_end = focal * (x + vx * shutter) / z_end + lens[2]
+    v_end = focal * (y + vy * shutter) / z_end + lens[1]
     radius = 0.5 * focal * diameter / z
     circle = blur * abs(when[2] - 1.0 / z)
-    edge = radius + 0.5 * circle + 8.0
-    if max(u, u_end) < -edge or min(u, u_end) > width + edge:
+    edge = 1.8 * radius + 0.75 * circle + MARGIN_PX
+    if max(u, u_end) < lens[5] - edge or min(u, u_end) > lens[7] + edge:
         return False
-    if max(v, v_end) < -edge or min(v, v_end) > height + edge:
+    if max(v, v_end) < lens[4] - edge or min(v, v_end) > lens[6] + edge:
         return False
     rows[count, U], rows[count, V] = u, v
     rows[count, DU], rows[count, DV] = u_end - u, v_end - v
@@ -169,17 +186,18 @@ def _project(
 
 
 @numba.njit(
-    "i8(f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8, f8[::1], f8[::1], f8,f8[:,::1])",
+    "i8(f8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1],f8[::1],f8[::1],f8[::1],f8,f8[:,::1])",
     cache=True,
     error_model="numpy",
 )
 def _fly(
-    origin: Any, box: Any, traits: Any, waves: Any, carried: Any, eddy: float, when: Any,
+    origin: Any, box: Any, traits: Any, waves: Any, carried: Any, stir: Any, when: Any,
     lens: Any, blur: float, rows: Any,
 ) -> int:  # fmt: skip
     wind, time, shutter = carried[0], when[0], when[1]
     wx, wy, wz = carried[0] - carried[1]
-    haste = abs(wx) + abs(wy) + abs(wz) + 4.0 * eddy + 4.0
+    haste, margin = abs(wx) + abs(wy) + abs(wz) + stir[1], MARGIN_PX + blur * when[2]
+    eddy = stir[0]
     count = 0
     for i in range(origin.shape[0]):
         bx, by, bz = box[i, 0], box[i, 1], box[i, 2]
@@ -187,19 +205,21 @@ def _fly(
         x = _wrap(origin[i, 0] + wx * time, -0.5 * bx, bx)
         y = _wrap(origin[i, 1] + (wy + fall) * time, -0.5 * by, by)
         z = _wrap(origin[i, 2] + wz * time, 0.0, bz)
-        pad = traits[i, DIAMETER] + blur / lens[0] + haste * shutter
-        if _surely_unseen(x, y, z, bx, by, bz, traits[i, REACH], eddy + swing, pad, lens):
+        pace = 2.0 * math.pi * traits[i, SWING_HZ] * swing
+        way = (haste + fall + pace) * shutter
+        slack, pad = eddy + swing + way, traits[i, DIAMETER] + blur / lens[0]
+        if _surely_unseen(x, y, z, bx, by, bz, traits[i, REACH], slack, pad, margin, lens):
             continue
         sx, sy, sz, vx, vy, vz = _stir(
             origin[i, 0], origin[i, 1], origin[i, 2], fall, time, waves, wind
         )
-        turn, pace = traits[i, SWING_HZ] * time + traits[i, PHASE], traits[i, SWING_HZ] * swing
+        turn = traits[i, SWING_HZ] * time + traits[i, PHASE]
         sine, cosine = _sine(turn), _sine(turn + 0.25)
         x = _wrap(x + sx + swing * sine, -0.5 * bx, bx)
         y = _wrap(y + sy, -0.5 * by, by)
         z = _wrap(z + sz + swing * cosine, 0.0, bz)
-        vx += wx + 2.0 * math.pi * pace * cosine
-        vz += wz - 2.0 * math.pi * pace * sine
+        vx += wx + pace * cosine
+        vz += wz - pace * sine
         if z < traits[i, REACH] and _project(
             x, y, z, vx, vy + wy + fall, vz, traits[i, DIAMETER], when, lens, blur, rows, count
         ):
