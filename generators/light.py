@@ -12,20 +12,21 @@ from rvsd_bench.colour import lin16
 from rvsd_bench.generators.depth import DepthSource
 from rvsd_bench.generators.sky import LUMA, sky_likeness
 
-DARKEST, BRIGHTEST = 0.35, 0.85
+DAY, NIGHT = (0.35, 0.85), (0.03, 0.06)
+"""Between which limits the light of the air lies, linear; at night that away from lamps."""
 MOST_FRAMES = 32
 
 
 def estimate_light(
-    clip: Clip, depth_source: DepthSource
+    clip: Clip, depth_source: DepthSource, limits: tuple[float, float] = DAY
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Return the atmospheric light of a daylight clip, linear RGB float64 [3], and its story.
+    """Return the atmospheric light of a clip, linear RGB float64 [3], and its story.
 
     It is the sky just above the horizon: among far pixels (at least 0.8 of the largest depth) that
     are smooth and as bright as sky, the lowest of each column. Where no sky is visible it is the
     top rows. The median over at most 32 evenly spaced frames is drawn half way to grey and clamped
-    to [0.35, 0.85] per channel. The dark-channel rule (He et al. 2009) is not used: on clean
-    driving footage it picks the road and white cars.
+    to the limits, per channel. The dark-channel rule (He et al. 2009) is not used: on clean driving
+    footage it picks the road and white cars.
 
     The story: `rule` (`sky` or `top`), `frames` that the rule was met in, `sky_fraction`, `seen`
     (the colour before toning) and `bright_sky`, the luminance of bright sky in linear light (None
@@ -43,7 +44,7 @@ def estimate_light(
         tops.append(np.median(colour[: max(1, len(colour) // 10)].reshape(-1, 3), axis=0))
     found = 2 * len(skies) >= len(indices)
     seen = np.median([colour for colour, _, _ in skies] if found else tops, axis=0)
-    light = np.clip(0.5 * (seen + seen.mean()), DARKEST, BRIGHTEST)
+    light = np.clip(0.5 * (seen + seen.mean()), *limits)
     return light, {
         "rule": "sky" if found else "top",
         "frames": len(skies) if found else len(tops),

@@ -18,8 +18,12 @@ from rvsd_bench.colour import decode_srgb, encode_srgb
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.compose import compose, facts, gain_for
 from rvsd_bench.generators.depth import DepthSource, resolve_depth
+from rvsd_bench.generators.glow import Glow, glow_of
+from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
-from rvsd_bench.generators.light import estimate_light
+from rvsd_bench.generators.headlights import cone, over_air, strength
+from rvsd_bench.generators.light import NIGHT, estimate_light
+from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.motion import Motion, resolve_motion
 from rvsd_bench.generators.recipes import Recipe
 from rvsd_bench.generators.scene import Scene
@@ -43,17 +47,23 @@ class Shot:
     times: NDArray[np.float64]
     depth: DepthSource
     a16: NDArray[np.uint16]
+    """Light of the air, uint16 [3]; at night that away from lamps."""
     gain: int
     snowfall: Snowfall
     facts: dict[str, Any]
     """What `meta` records, as JSON values."""
+    glow: Glow | None = None
+    """The light of the air at night; by day it is `a16` everywhere."""
+    cone: NDArray[np.float32] | None = None
+    """The beam of headlights in each cell of 8 x 8 pixels, if there are any."""
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedFrame:
     """One frame with its layers, from which `compose` makes the same bytes again.
 
-    `clean` and `snowy` are uint8 RGB; `t16`, `z16`, `p16` uint16 [H, W]; `a16` uint16 [3].
+    `clean` and `snowy` are uint8 RGB; `t16`, `z16`, `p16` uint16 [H, W]; `a16` uint16 [3], or at
+    night [H, W, 3], spread from `light16`.
     """
 
     clean: Frame
@@ -64,6 +74,8 @@ class RenderedFrame:
     a16: NDArray[np.uint16]
     gain: int
     domain: str = "linear"
+    light16: NDArray[np.uint16] | None = None
+    """The light of the air as it is stored where it varies, uint16 [ceil(H/8), ceil(W/8), 3]."""
 
     @property
     def J(self) -> NDArray[np.float64]:
@@ -78,7 +90,7 @@ class RenderedFrame:
 
     @property
     def A(self) -> NDArray[np.float64]:
-        """Atmospheric light in the composing domain, float64 [3] in [0, 1]."""
+        """Atmospheric light in the composing domain, float64 [3] or [H, W, 3] in [0, 1]."""
         return self.a16 / 65535.0
 
     @property
@@ -128,7 +140,10 @@ def prepare(
         ride.velocity_m_per_s,
         (seed, source_id, variant),
     )
-    gain = gain_for(fall.brightest)
+    beam = _cone(scene, clip.size)
+    lit = 0.0 if beam is None else float(strength(scene.light, scene.camera.near_m))
+    gain = gain_for(fall.brightest + lit)
+    glow = _glow(clip, scene, light_facts)
     record = {
         "scene": asdict(scene),
         "seed": seed,
@@ -140,7 +155,8 @@ def prepare(
         "motion": _motion_facts(ride),
         "snowfall": fall.facts,
     }
-    return Shot(scene, clip.size, np.asarray(clip.times), depths, a16, gain, fall, record)
+    times = np.asarray(clip.times)
+    return Shot(scene, clip.size, times, depths, a16, gain, fall, record, glow, beam)
 
 
 def render_frame(shot: Shot, index: int, clean: Frame) -> RenderedFrame:
@@ -149,11 +165,13 @@ def render_frame(shot: Shot, index: int, clean: Frame) -> RenderedFrame:
     depth = depth_index(shot.depth.at(index, clean), shot.depth.far_m)
     time_s = float(shot.times[index])
     t16 = shot.snowfall.air(time_s, depth)
-    coverage, radiance = shot.snowfall.planes(time_s, depth)
+    light16 = None if shot.glow is None else shot.glow.at(index, clean)
+    a16 = shot.a16 if light16 is None else spread(light16, shot.size)
+    coverage, radiance = shot.snowfall.planes(time_s, depth, _beam(shot, light16))
     z16 = np.rint(65535 * coverage).astype(np.uint16)
-    p16 = np.rint(radiance * np.float32(65535 / shot.gain)).astype(np.uint16)
-    snowy = compose(clean, t16, z16, p16, shot.a16, shot.gain, domain)
-    return RenderedFrame(clean, snowy, t16, z16, p16, shot.a16, shot.gain, domain)
+    p16 = _stored_radiance(radiance, z16, a16, shot.gain)
+    snowy = compose(clean, t16, z16, p16, a16, shot.gain, domain)
+    return RenderedFrame(clean, snowy, t16, z16, p16, a16, shot.gain, domain, light16)
 
 
 def render(
@@ -222,12 +240,45 @@ def _light(
     """Return the atmospheric light in the composing domain, uint16 [3], and what `meta` records."""
     given = scene.light.airlight
     if given is None:
-        linear, story = estimate_light(clip, depths)
+        limits = () if scene.light.mode == "day" else (NIGHT,)
+        linear, story = estimate_light(clip, depths, *limits)
     else:
         linear, story = np.array(given), {"rule": "given", "bright_sky": None}
     value = linear if scene.compose.domain == "linear" else encode_srgb(linear)
     a16 = np.rint(65535 * np.clip(value, 0, 1)).astype(np.uint16)
-    return a16, {"linear": linear.tolist(), **story}
+    at_night = {} if scene.light.mode == "day" else {"map": glow_facts()}
+    return a16, {"linear": linear.tolist(), **story, **at_night}
+
+
+def _glow(clip: Clip, scene: Scene, light_facts: dict[str, Any]) -> Glow | None:
+    if scene.light.mode == "day":
+        return None
+    return glow_of(clip, np.array(light_facts["linear"]), scene.light, scene.compose.domain)
+
+
+def _cone(scene: Scene, size: tuple[int, int]) -> NDArray[np.float32] | None:
+    if scene.light.mode != "headlight":
+        return None
+    return cone(scene.light, size, scene.camera.focal_px(size[1]))
+
+
+def _beam(shot: Shot, light16: NDArray[np.uint16] | None) -> NDArray[np.float32] | None:
+    """Return what headlights are worth in each cell over the light of its air."""
+    if shot.cone is None or light16 is None:
+        return None
+    return over_air(shot.cone, shot.a16, light16)
+
+
+def _stored_radiance(
+    radiance: NDArray[np.float32], z16: NDArray[np.uint16], a16: NDArray[np.uint16], gain: int
+) -> NDArray[np.uint16]:
+    """Return covered radiance as it is stored; where the light varies no flake outshines white."""
+    p16 = np.rint(radiance * np.float32(65535 / gain))
+    if a16.ndim == 1:
+        return p16.astype(np.uint16)
+    air = np.maximum(a16.max(axis=2).astype(np.uint32), 1)
+    most = np.minimum(65535 * z16.astype(np.uint32) // (np.uint32(gain) * air), 65535)
+    return np.minimum(p16, most).astype(np.uint16)
 
 
 def _brightest(a16: NDArray[np.uint16], bright_sky: float | None, domain: str) -> float:

@@ -16,6 +16,7 @@ from rvsd_bench.generators.dust import Dust, fill_shells
 from rvsd_bench.generators.flight import Flight
 from rvsd_bench.generators.fog import DriftingFog, drifting_fog
 from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
+from rvsd_bench.generators.headlights import at_pixels, light_flakes, strength
 from rvsd_bench.generators.outlines import outlines
 from rvsd_bench.generators.population import GAIN, View, gains, populate, smallest_area_px2
 from rvsd_bench.generators.scene import VISIBILITY, Scene
@@ -52,16 +53,24 @@ class Snowfall:
         return self.fog.transmission(time_s, depth)
 
     def planes(
-        self, time_s: float, depth: NDArray[np.uint16]
+        self,
+        time_s: float,
+        depth: NDArray[np.uint16],
+        beam: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return coverage and covered radiance over the air's at a time, each float32 [H, W].
 
-        `depth` is in steps of far/65535; nothing is drawn behind it.
+        `depth` is in steps of far/65535; nothing is drawn behind it. `beam` is what headlights are
+        worth in each cell of 8 x 8 pixels, if there are any.
         """
         C, P = np.ones(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
         self.dust.draw(time_s, depth, self.dust_light, C, P)
+        flakes = self.flight.seen(time_s)
+        if beam is not None:
+            P += at_pixels(beam, depth.shape) * self._headlit_dust(time_s, depth)
+            light_flakes(flakes, beam, self.scene.light)
         splat(
-            self.flight.seen(time_s),
+            flakes,
             depth,
             self.transmission,
             self.outlines,
@@ -72,6 +81,14 @@ class Snowfall:
             P,
         )
         return 1 - C, P
+
+    def _headlit_dust(self, time_s: float, depth: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Return what a beam of even strength adds to the grain, float32 [H, W]."""
+        through = self.transmission[depth_index(self.dust.depth_m.astype(np.float32), self.far_m)]
+        light = strength(self.scene.light, self.dust.depth_m) * (through / 65535)
+        C, P = np.ones(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
+        self.dust.draw(time_s, depth, light.astype(np.float32), C, P)
+        return P
 
 
 def snowfall(

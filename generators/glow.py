@@ -1,0 +1,91 @@
+"""Light the air of a night around the lamps that a clip shows.
+
+Lamps are what is brighter than a threshold in linear light. What they shed on the air, and on the
+flakes in it, is found from the clean frames: two wide blurs of the lamps, averaged over a few
+frames around each frame, which keeps noise and blinking out. No other state goes into a frame.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.colour import encode_srgb, lin16
+from rvsd_bench.generators.lightmap import CELL, cells
+from rvsd_bench.generators.scene import Light
+
+WINDOW = 5
+"""Frames, centred, over which lamps are averaged."""
+SPREADS = (0.03, 0.08)
+"""Standard deviations of the two blurs, in widths of the picture."""
+BRIGHTEST = 0.7
+"""What the light of the air approaches next to the largest lamps, linear."""
+
+
+@dataclass(frozen=True, eq=False)
+class Glow:
+    """The light of the air at each frame of one clip; access has no memory but a cache."""
+
+    clip: Clip
+    """A copy with a place of its own in the file: the glow reads ahead of the renderer."""
+    ambient: NDArray[np.float64]
+    """Linear RGB [3], away from all lamps."""
+    light: Light
+    domain: str
+    _lamps: dict[int, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+
+    def at(self, index: int, frame: Frame | None = None) -> NDArray[np.uint16]:
+        """Return the light of the air in the composing domain, uint16 [ceil(H/8), ceil(W/8), 3].
+
+        `frame` spares reading frame `index`. Where the clip ends the window is shorter.
+        """
+        first = max(0, index - WINDOW // 2)
+        window = range(first, min(len(self.clip), index + WINDOW // 2 + 1))
+        for gone in [key for key in self._lamps if key not in window]:
+            del self._lamps[gone]
+        for near in window:
+            if near not in self._lamps:
+                picture = frame if near == index and frame is not None else self.clip[near]
+                self._lamps[near] = lamps(picture, self.light.lamp_threshold)
+        mean = np.mean([self._lamps[near] for near in window], axis=0)
+        shed = np.float32(self.light.lamp_glow) * _blurred(mean, self.clip.size[1])
+        glow = BRIGHTEST * (1 - np.exp(-shed.astype(np.float64) / BRIGHTEST))
+        linear = np.clip(self.ambient + glow, 0, 1)
+        value = linear if self.domain == "linear" else encode_srgb(linear)
+        return np.rint(65535 * value).astype(np.uint16)
+
+
+def glow_of(clip: Clip, ambient: NDArray[np.float64], light: Light, domain: str) -> Glow:
+    """Return the glow of the lamps in a clip over an ambient light, linear RGB [3]."""
+    return Glow(copy.deepcopy(clip), ambient, light, domain)
+
+
+def facts() -> dict[str, Any]:
+    """Return what `meta` records of how the map was made and is stored."""
+    return {"cell_px": CELL, "window_frames": WINDOW, "spreads_of_width": list(SPREADS)}
+
+
+def lamps(frame: Frame, threshold: float) -> NDArray[np.float32]:
+    """Return how far lamps exceed a threshold in linear light, each cell's mean, float32 RGB."""
+    over = np.maximum(lin16() / np.float32(65535) - np.float32(threshold), 0).astype(np.float32)
+    rows, columns = cells(frame.shape[:2])
+    missing = (rows * CELL - frame.shape[0], columns * CELL - frame.shape[1])
+    whole = np.pad(frame, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+    blocks = over[whole].reshape(rows, CELL, columns, CELL, 3)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+
+
+def _blurred(lamps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return the mean of both blurs; beyond the picture there is no lamp to be known of."""
+    import cv2
+
+    parts = [
+        cv2.GaussianBlur(lamps, (0, 0), spread * width / CELL, borderType=cv2.BORDER_CONSTANT)
+        for spread in SPREADS
+    ]
+    return np.asarray((parts[0] + parts[1]) / 2, np.float32)
