@@ -47,17 +47,24 @@ class DriftingFog:
     decay: NDArray[np.float32]
     """exp(-tau) in steps of `TAU_STEP`."""
 
-    def density(self, time_s: float, depth: NDArray[np.uint16]) -> NDArray[np.float64]:
+    def density(
+        self,
+        time_s: float,
+        depth: NDArray[np.uint16],
+        middle: tuple[float, float] | None = None,
+    ) -> NDArray[np.float64]:
         """Return 1 + noise at the samples, float64 [H/8 + 2, W/8 + 2], of mean 1 over all times.
 
         `depth` is in steps of far/65535. Samples lie at every eighth pixel from the first on.
+        Of a part of a picture, `middle` says where the whole has its middle: row and column.
         """
         rows, columns = (np.arange(0, length + 2 * STEP_PX, STEP_PX) for length in depth.shape)
         height, width = depth.shape
         inside = np.ix_(np.minimum(rows, height - 1), np.minimum(columns, width - 1))
         z = depth[inside] * (0.5 * self.far_m / 65535)
-        x = (columns + 0.5 - width / 2) / self.focal_px
-        y = (rows + 0.5 - height / 2) / self.focal_px
+        down, across = (height / 2, width / 2) if middle is None else middle
+        x = (columns + 0.5 - across) / self.focal_px
+        y = (rows + 0.5 - down) / self.focal_px
         sums = np.zeros(z.shape)
         blown = np.asarray(self.drift_m_per_s) * time_s
         power = 0.0
@@ -69,10 +76,15 @@ class DriftingFog:
         cut = MOST * USUAL * math.sqrt(power)
         return np.asarray(1 + self.fog.noise_amplitude * np.clip(sums / cut, -1, 1))
 
-    def transmission(self, time_s: float, depth: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    def transmission(
+        self,
+        time_s: float,
+        depth: NDArray[np.uint16],
+        middle: tuple[float, float] | None = None,
+    ) -> NDArray[np.uint16]:
         """Return what fog and veil let through at a time, uint16 [H, W], 65535 for all."""
         through = np.empty(depth.shape, np.uint16)
-        density = self.density(time_s, depth).astype(np.float32)
+        density = self.density(time_s, depth, middle).astype(np.float32)
         per_step = np.float32(self.fog.extinction_per_m * self.far_m / 65535)
         _transmit(depth, density, per_step, self.veil_tau, self.decay, through)
         return through

@@ -33,6 +33,7 @@ def splat(
     opacity: float,
     C: NDArray[np.float32],
     P: NDArray[np.float32],
+    corner: tuple[int, int] = (0, 0),
 ) -> None:
     """Draw a list of flakes, far ones first, over the planes C and P, float32 [H, W], in place.
 
@@ -40,11 +41,11 @@ def splat(
     is drawn where the scene is nearer than the flake: `depth` is in steps of far/65535, and so is
     the table `transmission`, by which a flake fades into the air. Coverage is the time average of
     a moving disc: its sum over the picture is the flake's area in pixels, whatever its blur or
-    motion.
+    motion. The planes may be a part of the picture, whose first row and column `corner` gives.
     """
     scale = 65535.0 / far_m
     flat = C.reshape(-1), P.reshape(-1)
-    _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, *flat)
+    _splat(rows, depth, transmission, outlines, scale, psf_sigma_px**2, opacity, *corner, *flat)
 
 
 X, Y, COS, SIN, PATH, DISC2, DOME2, DISC, DOME, EDGE, AREA, SHOWN = range(12)
@@ -116,24 +117,27 @@ def _reach(shape: Any, dy: float, box: Any) -> Any:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _pixels(shape: Any, box: Any, step: int, depth: Any, along: Any, aside: Any, place: Any) -> Any:
-    """List the pixels of a flake: where they lie along and beside its path, and in the picture.
+def _pixels(
+    shape: Any, box: Any, step: int, depth: Any, top: int, start: int, along: Any, aside: Any,
+    place: Any,
+) -> Any:  # fmt: skip
+    """List the pixels of a flake: where they lie along and beside its path, and in the planes.
 
-    `place` is -1 outside the picture and where the scene is nearer. Return how many pixels there
-    are, and whether the flake is seen in any of them.
+    `place` is -1 outside the planes, which begin at row `top` and column `start`, and where the
+    scene is nearer. Return how many pixels there are, and whether the flake is seen in any of them.
     """
     cos, sin = shape[COS], shape[SIN]
     height, width = depth.shape
     k, seen = 0, False
     for y in range(box[1], box[3]):
-        dy = y + 0.5 - shape[Y]
+        dy, row = y + 0.5 - shape[Y], y - top
         left, right = _reach(shape, dy, box)
         for x in range(left, right):
             dx = x + 0.5 - shape[X]
             along[k], aside[k] = dx * cos + dy * sin, dy * cos - dx * sin
-            place[k] = -1
-            if 0 <= y < height and 0 <= x < width and depth[y, x] >= step:
-                place[k] = y * width + x
+            place[k], column = -1, x - start
+            if 0 <= row < height and 0 <= column < width and depth[row, column] >= step:
+                place[k] = row * width + column
                 seen = True
             k += 1
     return k, seen
@@ -203,12 +207,12 @@ def _mix(share: Any, place: Any, norm: float, light: float, C: Any, P: Any) -> N
 
 
 @numba.njit(
-    "void(f8[:,::1], u2[:,::1], u2[::1], f4[:,:,::1], f8, f8, f8, f4[::1], f4[::1])",
+    "void(f8[:,::1], u2[:,::1], u2[::1], f4[:,:,::1], f8, f8, f8, i8, i8, f4[::1], f4[::1])",
     cache=True, error_model="numpy",
 )  # fmt: skip
 def _splat(
     rows: Any, depth: Any, transmission: Any, outlines: Any, scale: float, psf2: float,
-    opacity: float, C: Any, P: Any,
+    opacity: float, top: int, start: int, C: Any, P: Any,
 ) -> None:  # fmt: skip
     shape, box = np.empty(12), np.empty(4, np.int64)
     lists, place = np.empty((3, 4096), np.float32), np.empty(4096, np.int64)
@@ -220,7 +224,7 @@ def _splat(
         most = _frame(shape, box)
         if most > place.shape[0]:
             lists, place = np.empty((3, 2 * most), np.float32), np.empty(2 * most, np.int64)
-        count, seen = _pixels(shape, box, step, depth, lists[0], lists[1], place)
+        count, seen = _pixels(shape, box, step, depth, top, start, lists[0], lists[1], place)
         if not seen:
             continue
         along, aside, share = lists[0, :count], lists[1, :count], lists[2, :count]
