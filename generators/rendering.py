@@ -18,6 +18,7 @@ from rvsd_bench.colour import decode_srgb, encode_srgb
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.compose import compose, facts, gain_for
 from rvsd_bench.generators.depth import DepthSource, resolve_depth
+from rvsd_bench.generators.fog import STEP_PX
 from rvsd_bench.generators.glow import Glow, glow_of
 from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
@@ -26,6 +27,7 @@ from rvsd_bench.generators.light import NIGHT, estimate_light
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.motion import Motion, resolve_motion
 from rvsd_bench.generators.recipes import Recipe
+from rvsd_bench.generators.region import Region, check_inside, whole
 from rvsd_bench.generators.scene import Scene
 from rvsd_bench.generators.sky import LUMA
 from rvsd_bench.generators.snowfall import Snowfall, snowfall
@@ -159,19 +161,36 @@ def prepare(
     return Shot(scene, clip.size, times, depths, a16, gain, fall, record, glow, beam)
 
 
-def render_frame(shot: Shot, index: int, clean: Frame) -> RenderedFrame:
-    """Render frame `index` of a shot; no other frame is needed, and the order does not matter."""
-    domain = shot.scene.compose.domain
-    depth = depth_index(shot.depth.at(index, clean), shot.depth.far_m)
-    time_s = float(shot.times[index])
-    t16 = shot.snowfall.air(time_s, depth)
+def render_frame(
+    shot: Shot, index: int, clean: Frame, region: Region | None = None
+) -> RenderedFrame:
+    """Render frame `index` of a shot; no other frame is needed, and the order does not matter.
+
+    `clean` is the whole frame. With a `region` only that part of it is rendered, and is returned:
+    pixel for pixel that part of the whole. Raises InputError for a region outside the frame.
+    """
+    domain, time_s = shot.scene.compose.domain, float(shot.times[index])
+    part = whole(shot.size) if region is None else region
+    check_inside(part, shot.size)
+    grown = part.in_steps(STEP_PX, shot.size)
+    inner = part.inside(grown)
+    depths = _depth_levels(shot, index, clean, grown)
+    t16 = np.ascontiguousarray(inner.of(shot.snowfall.air(time_s, depths, grown)))
+    depth = np.ascontiguousarray(inner.of(depths))
     light16 = None if shot.glow is None else shot.glow.at(index, clean)
-    a16 = shot.a16 if light16 is None else spread(light16, shot.size)
-    coverage, radiance = shot.snowfall.planes(time_s, depth, _beam(shot, light16))
+    a16 = shot.a16 if light16 is None else np.ascontiguousarray(part.of(spread(light16, shot.size)))
+    coverage, radiance = shot.snowfall.planes(time_s, depth, _beam(shot, light16), part)
+    clean = np.ascontiguousarray(part.of(clean))
     z16 = np.rint(65535 * coverage).astype(np.uint16)
     p16 = _stored_radiance(radiance, z16, a16, shot.gain)
     snowy = compose(clean, t16, z16, p16, a16, shot.gain, domain)
     return RenderedFrame(clean, snowy, t16, z16, p16, a16, shot.gain, domain, light16)
+
+
+def _depth_levels(shot: Shot, index: int, clean: Frame, part: Region) -> NDArray[np.uint16]:
+    """Return the depth of a part of a frame in steps of far/65535, uint16 [H, W]."""
+    metres = part.of(shot.depth.at(index, clean))
+    return np.ascontiguousarray(depth_index(metres, shot.depth.far_m))
 
 
 def render(
@@ -222,9 +241,11 @@ def _surroundings(
 
 def _check(scene: Scene, clip: Clip, depths: DepthSource) -> None:
     camera, frame_s = scene.camera, 1 / clip.fps
-    if camera.shutter_s > frame_s * (1 + 1e-6):
+    for name in ("shutter_s", "rolling_shutter_s"):
+        if getattr(camera, name) <= frame_s * (1 + 1e-6):
+            continue
         raise InputError(
-            f"camera.shutter_s {camera.shutter_s:g} exceeds the time of a frame of {clip.name}, "
+            f"camera.{name} {getattr(camera, name):g} exceeds the time of a frame of {clip.name}, "
             f"{frame_s:.4g} s at {clip.fps:g} frames per second: shorten it"
         )
     if camera.near_m >= depths.far_m:

@@ -19,6 +19,7 @@ from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_t
 from rvsd_bench.generators.headlights import at_pixels, light_flakes, strength
 from rvsd_bench.generators.outlines import outlines
 from rvsd_bench.generators.population import GAIN, View, gains, populate, smallest_area_px2
+from rvsd_bench.generators.region import Region, whole
 from rvsd_bench.generators.scene import VISIBILITY, Scene
 from rvsd_bench.generators.size_law import SizeLaw, size_law
 from rvsd_bench.generators.splat import splat
@@ -46,28 +47,38 @@ class Snowfall:
         """The largest radiance of a flake over that of the air, at least 1."""
         return max(1.0, float(self.flight.flakes.traits[:, GAIN].max(initial=0.0)))
 
-    def air(self, time_s: float, depth: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """Return what the air lets through at a time, uint16 [H, W]; `depth` as in `planes`."""
+    def air(
+        self, time_s: float, depth: NDArray[np.uint16], region: Region | None = None
+    ) -> NDArray[np.uint16]:
+        """Return what the air lets through at a time, uint16 [H, W].
+
+        `depth` is in steps of far/65535, of a region if one is given. Drifting fog is right in a
+        region that begins at a sample of it, but for the last `fog.STEP_PX` rows and columns.
+        """
         if self.fog is None:
             return self.transmission[depth]
-        return self.fog.transmission(time_s, depth)
+        return self.fog.transmission(time_s, depth, self._middle(region))
 
     def planes(
         self,
         time_s: float,
         depth: NDArray[np.uint16],
         beam: NDArray[np.float32] | None = None,
+        region: Region | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return coverage and covered radiance over the air's at a time, each float32 [H, W].
 
         `depth` is in steps of far/65535; nothing is drawn behind it. `beam` is what headlights are
-        worth in each cell of 8 x 8 pixels, if there are any.
+        worth in each cell of 8 x 8 pixels, if there are any. With a `region`, depth and planes are
+        those of this part of the picture, and equal to it in the planes of the whole.
         """
+        part = region or whole(self.flight.view.size)
         C, P = np.ones(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
-        self.dust.draw(time_s, depth, self.dust_light, C, P)
-        flakes = self.flight.seen(time_s)
+        self.dust.draw(time_s, depth, self.dust_light, C, P, self._middle(part))
+        flakes = self.flight.seen(time_s, part)
         if beam is not None:
-            P += at_pixels(beam, depth.shape) * self._headlit_dust(time_s, depth)
+            wide = part.of(at_pixels(beam, self.flight.view.size))
+            P += wide * self._headlit_dust(time_s, depth, part)
             light_flakes(flakes, beam, self.scene.light)
         splat(
             flakes,
@@ -79,15 +90,24 @@ class Snowfall:
             self.scene.snow.opacity,
             C,
             P,
+            (part.top, part.left),
         )
         return 1 - C, P
 
-    def _headlit_dust(self, time_s: float, depth: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def _middle(self, region: Region | None) -> tuple[float, float]:
+        """Return the row and column of a region at which the picture has its middle."""
+        height, width = self.flight.view.size
+        top, left, _, _ = region or whole((height, width))
+        return height / 2 - top, width / 2 - left
+
+    def _headlit_dust(
+        self, time_s: float, depth: NDArray[np.uint16], part: Region
+    ) -> NDArray[np.float32]:
         """Return what a beam of even strength adds to the grain, float32 [H, W]."""
         through = self.transmission[depth_index(self.dust.depth_m.astype(np.float32), self.far_m)]
         light = strength(self.scene.light, self.dust.depth_m) * (through / 65535)
         C, P = np.ones(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
-        self.dust.draw(time_s, depth, light.astype(np.float32), C, P)
+        self.dust.draw(time_s, depth, light.astype(np.float32), C, P, self._middle(part))
         return P
 
 
