@@ -68,12 +68,16 @@ class Flight:
             self.waves,
             np.array([self.wind_m_per_s, self.camera_m_per_s], np.float64),
             np.array([self.stir_m, np.linalg.norm(self.waves[:, 3:6], axis=1).sum()]),
-            np.array([time_s, self.camera.shutter_s, 1 / self.camera.focus_m]),
+            self._when(time_s),
             self._lens(region),
             blur_at_infinity_px(self.camera, self.view.focal_px),
             rows,
         )
         return rows[:count][np.argsort(-rows[:count, DEPTH], kind="stable")]
+
+    def _when(self, time_s: float) -> NDArray[np.float64]:
+        camera = self.camera
+        return np.array([time_s, camera.shutter_s, 1 / camera.focus_m, camera.rolling_shutter_s])
 
     def _lens(self, region: Region | None) -> NDArray[np.float64]:
         """Return focal length, middle and nearest depth, and the edges of a region, in pixels."""
@@ -159,12 +163,39 @@ def _surely_unseen(
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _row_time(
+    y: float, z: float, vy: float, vz: float, delay: float, rolling: float, lens: Any
+) -> float:
+    """Return when the row in which a flake is seen is read, `delay` included, in s.
+
+    The first row is read at 0 and the row below the last at `rolling`. Solves t = delay + rolling
+    v(t)/H for a flake on a straight path by Newton's steps; rows beyond the picture have times too.
+    """
+    per_px = rolling / (2.0 * lens[1])
+    time = delay
+    for _ in range(4):
+        deep = z + vz * time
+        place = lens[0] * (y + vy * time) / deep
+        speed = (lens[0] * vy - place * vz) / deep
+        gap = delay + per_px * (place + lens[1]) - time
+        time += gap / max(1.0 - per_px * speed, 0.1)
+        time = min(max(time, delay - rolling), delay + 2.0 * rolling)
+    return time
+
+
+@numba.njit(cache=True, error_model="numpy")
 def _project(
     x: float, y: float, z: float, vx: float, vy: float, vz: float, diameter: float, when: Any,
     lens: Any, blur: float, rows: Any, count: int,
 ) -> bool:  # fmt: skip
     """Write the picture of one flake into row `count`; return whether it touches the frame."""
     focal, near, shutter = lens[0], lens[3], when[1]
+    if z < near or z + vz * shutter < near:
+        return False
+    if when[3] > 0.0:
+        first = _row_time(y, z, vy, vz, 0.0, when[3], lens)
+        shutter = _row_time(y, z, vy, vz, shutter, when[3], lens) - first
+        x, y, z = x + vx * first, y + vy * first, z + vz * first
     z_end = z + vz * shutter
     if z < near or z_end < near:
         return False
@@ -206,7 +237,7 @@ def _fly(
         y = _wrap(origin[i, 1] + (wy + fall) * time, -0.5 * by, by)
         z = _wrap(origin[i, 2] + wz * time, 0.0, bz)
         pace = 2.0 * math.pi * traits[i, SWING_HZ] * swing
-        way = (haste + fall + pace) * shutter
+        way = (haste + fall + pace) * (shutter + 2.0 * when[3])
         slack, pad = eddy + swing + way, traits[i, DIAMETER] + blur / lens[0]
         if _surely_unseen(x, y, z, bx, by, bz, traits[i, REACH], slack, pad, margin, lens):
             continue

@@ -108,6 +108,8 @@ class Camera:
     focus_m: float = bounded(1000.0, 0.1, 1000)
     """Distance in focus; 1000 stands for infinity."""
     shutter_s: float = bounded(1 / 120, 1e-5, 1)
+    rolling_shutter_s: float = bounded(0.0, 0, 1)
+    """From the first row's exposure to that of the row below the last; 0 if all begin at once."""
     psf_sigma_px: float = bounded(0.6, 0, 3)
     """Blur by lens, demosaicing and codec."""
     near_m: float = bounded(0.3, 0.05, 5)
@@ -138,7 +140,7 @@ class Light:
     """At night the air is dark but for the lamps that the clip shows; headlights come on top."""
     airlight: tuple[float, float, float] | None = bounded(None, 0, 1)
     """Atmospheric light, linear RGB; estimated from the clip if absent."""
-    flake_gain: float = bounded(1.25, 0.2, 4)
+    flake_gain: float = bounded(1.25, 0.2, 20)
     """Radiance of a flake over that of the air, before the limits that the sky sets."""
     flake_gain_spread: float = bounded(0.2, 0, 0.9)
     """Flakes differ evenly by up to this share."""
