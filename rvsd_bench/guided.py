@@ -14,6 +14,18 @@ def guided_filter(
     He, Sun, Tang, Guided Image Filtering, PAMI 2013, eq. 5-8, with square windows of side
     2·radius + 1 and guide values in [0, 1]; an `eps` above the guide's local variance smooths.
     """
+    slope, offset = guided_lines(guide, source, radius=radius, eps=eps)
+    return slope * guide + offset
+
+
+def guided_lines(
+    guide: NDArray[np.float32], source: NDArray[np.float32], *, radius: int, eps: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return slope and offset of the guided filter's linear function at each pixel.
+
+    They are smooth, so that they may be found on small pictures and used on large ones (He, Sun,
+    Fast Guided Filter, arXiv 1505.00996, 2015).
+    """
     import cv2
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -26,4 +38,4 @@ def guided_filter(
     guide_mean, source_mean = mean(guide), mean(source)
     covariance = mean(guide * source) - guide_mean * source_mean
     slope = covariance / (mean(guide * guide) - guide_mean**2 + np.float32(eps))
-    return mean(slope) * guide + mean(source_mean - slope * guide_mean)
+    return mean(slope), mean(source_mean - slope * guide_mean)

@@ -92,6 +92,20 @@ def test_a_step_of_depth_moves_to_the_edge_of_the_picture() -> None:
     assert aligned[-10] == pytest.approx(40, rel=0.05)
 
 
+def test_lines_found_at_half_the_size_follow_the_same_edges() -> None:
+    """Against a bright sky stands a wall whose coarse depth ends 6 pixels beside its edge."""
+    wall = np.arange(640) < 300
+    frame = np.repeat(np.where(wall, 60, 200).astype(np.uint8)[None, :, None], 3, 2)
+    frame = np.repeat(frame, 360, 0)
+    far = np.where(np.arange(640) < 306, 10.0, 50.0).astype(np.float32)
+    full = edge_align(np.repeat(far[None], 360, 0), frame, 50.0)
+    half = edge_align(np.repeat(far[None, ::2], 180, 0), frame, 50.0)
+    assert half.shape == full.shape == (360, 640)
+    clear = np.abs(np.arange(640) - 300) > 1  # beside the one column where both brightnesses mix
+    assert np.abs(1 / half - 1 / full)[:, clear].max() < 0.05 * (1 / 10 - 1 / 50)
+    assert np.abs(np.diff(1 / half[180])).argmax() == 299
+
+
 def test_the_ground_is_steady_under_the_noise_of_a_fixed_camera() -> None:
     source = resolve_depth(grey_clip(8, noise=8), "ground")
     haze = np.exp(-0.02 * np.stack([source.at(i) for i in range(8)]))
