@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from rvsd_bench.generators.rendering import render as render
     from rvsd_bench.generators.rendering import render_frame as render_frame
     from rvsd_bench.generators.scene import Scene as Scene
+    from rvsd_bench.generators.tracks import Flakes as Flakes
+    from rvsd_bench.generators.tracks import flakes as flakes
+    from rvsd_bench.generators.tracks import snow_flow as snow_flow
     from rvsd_bench.generators.weather import in_weather as in_weather
 
 # Name -> module, imported when the name is first used: presets can be listed without numba.
 _EXPORTS = {
+    "Flakes": "tracks",
     "Layers": "layers",
     "Recipe": "recipes",
     "RenderedFrame": "rendering",
     "Scene": "scene",
     "Shot": "rendering",
+    "flakes": "tracks",
     "in_weather": "weather",
     "load_recipe": "recipes",
     "prepare": "rendering",
@@ -37,6 +42,7 @@ _EXPORTS = {
     "recipe_names": "recipes",
     "render": "rendering",
     "render_frame": "rendering",
+    "snow_flow": "tracks",
 }
 __all__ = list(_EXPORTS)
 
