@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +60,24 @@ class Flight:
         Flakes are displaced by the eddies first, wrapped into their box after that, and only then
         is it decided whether they are seen: to decide earlier would lose a quarter of them.
         """
+        rows = self._fly(time_s, 0.0, region)
+        return rows[np.argsort(-rows[:, DEPTH], kind="stable")]
+
+    def narrowed(self, times_s: NDArray[np.float64], region: Region) -> Flight:
+        """Return the flight of those flakes that a region may show between the given times.
+
+        What it shows there is what the whole flight shows, but for the flakes' numbers; to find
+        the few once spares looking through all of them for each frame of a crop.
+        """
+        first, last = float(np.min(times_s)), float(np.max(times_s))
+        if last <= first:
+            return self
+        few = self._fly((first + last) / 2, (last - first) / 2 + 1e-9, region)[:, ID].astype(int)
+        all_ = self.flakes
+        flakes = Population(all_.origin_m[few], all_.box_m[few], all_.traits[few])
+        return replace(self, flakes=flakes)
+
+    def _fly(self, time_s: float, span_s: float, region: Region | None) -> NDArray[np.float64]:
         rows = np.empty((len(self.flakes), 10))
         count = _fly(
             self.flakes.origin_m,
@@ -68,16 +86,17 @@ class Flight:
             self.waves,
             np.array([self.wind_m_per_s, self.camera_m_per_s], np.float64),
             np.array([self.stir_m, np.linalg.norm(self.waves[:, 3:6], axis=1).sum()]),
-            self._when(time_s),
+            self._when(time_s, span_s),
             self._lens(region),
             blur_at_infinity_px(self.camera, self.view.focal_px),
             rows,
         )
-        return rows[:count][np.argsort(-rows[:count, DEPTH], kind="stable")]
+        return rows[:count]
 
-    def _when(self, time_s: float) -> NDArray[np.float64]:
+    def _when(self, time_s: float, span_s: float) -> NDArray[np.float64]:
         camera = self.camera
-        return np.array([time_s, camera.shutter_s, 1 / camera.focus_m, camera.rolling_shutter_s])
+        focus, rolling = 1 / camera.focus_m, camera.rolling_shutter_s
+        return np.array([time_s, camera.shutter_s, focus, rolling, span_s])
 
     def _lens(self, region: Region | None) -> NDArray[np.float64]:
         """Return focal length, middle and nearest depth, and the edges of a region, in pixels."""
@@ -144,22 +163,51 @@ def _stir(x: float, y: float, z: float, fall: float, time: float, waves: Any, wi
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _surely_unseen(
-    x: float, y: float, z: float, box_x: float, box_y: float, box_z: float, reach: float,
-    slack: float, pad: float, margin: float, lens: Any,
+def _outside(x: float, slack: float, period: float, low: float, high: float) -> bool:
+    """Tell if a place that repeats lies outside two bounds, though it may move by `slack`."""
+    if 2.0 * slack >= period:
+        return False
+    low, high = low - slack, high + slack
+    near = x < low or x > high
+    return (
+        near and (x + period < low or x + period > high) and (x - period > high or x - period < low)
+    )
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _beside(
+    x: float, y: float, near: float, far: float, slack: Any, box: Any, pad: float, margin: float,
+    lens: Any,
 ) -> bool:  # fmt: skip
-    """Tell if a flake cannot be seen however the eddies move it by up to `slack` metres."""
-    if z - slack < 0.0 or z + slack >= box_z:
-        return False  # it may be wrapped to the other end
-    near, far = z - slack, z + slack
+    """Tell if a flake cannot be seen while it is between two depths."""
+    if far < lens[3]:
+        return True
     top, left = (lens[4] - margin - lens[1]) / lens[0], (lens[5] - margin - lens[2]) / lens[0]
     end, right = (lens[6] + margin - lens[1]) / lens[0], (lens[7] + margin - lens[2]) / lens[0]
-    pad += slack
-    beside_x = x + pad < min(left * near, left * far) or x - pad > max(right * near, right * far)
-    beside_y = y + pad < min(top * near, top * far) or y - pad > max(end * near, end * far)
-    beside_x = beside_x and abs(x) + slack < 0.5 * box_x
-    beside_y = beside_y and abs(y) + slack < 0.5 * box_y
-    return near > reach or beside_x or beside_y
+    low, high = min(left * near, left * far) - pad, max(right * near, right * far) + pad
+    if _outside(x, slack[0], box[0], low, high):
+        return True
+    low, high = min(top * near, top * far) - pad, max(end * near, end * far) + pad
+    return _outside(y, slack[1], box[1], low, high)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _surely_unseen(
+    x: float, y: float, z: float, slack: Any, box: Any, reach: float, pad: float, margin: float,
+    lens: Any,
+) -> bool:  # fmt: skip
+    """Tell if a flake cannot be seen however it moves by up to `slack` metres along each axis.
+
+    At either end of its box it comes in again at the other.
+    """
+    near, far, deep = z - slack[2], z + slack[2], box[2]
+    if 2.0 * slack[2] >= deep:
+        return _beside(x, y, 0.0, deep, slack, box, pad, margin, lens)
+    if near <= reach and not _beside(x, y, max(near, 0.0), far, slack, box, pad, margin, lens):
+        return False
+    if near < 0.0 and near + deep <= reach:
+        return _beside(x, y, near + deep, deep, slack, box, pad, margin, lens)
+    return far < deep or _beside(x, y, 0.0, far - deep, slack, box, pad, margin, lens)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -225,10 +273,10 @@ def _fly(
     origin: Any, box: Any, traits: Any, waves: Any, carried: Any, stir: Any, when: Any,
     lens: Any, blur: float, rows: Any,
 ) -> int:  # fmt: skip
+    """Write what is seen into `rows`; or, over a span of time, the numbers of what may be."""
     wind, time, shutter = carried[0], when[0], when[1]
     wx, wy, wz = carried[0] - carried[1]
-    haste, margin = abs(wx) + abs(wy) + abs(wz) + stir[1], MARGIN_PX + blur * when[2]
-    eddy = stir[0]
+    margin, span = MARGIN_PX + blur * when[2], shutter + 2.0 * when[3] + when[4]
     count = 0
     for i in range(origin.shape[0]):
         bx, by, bz = box[i, 0], box[i, 1], box[i, 2]
@@ -237,9 +285,11 @@ def _fly(
         y = _wrap(origin[i, 1] + (wy + fall) * time, -0.5 * by, by)
         z = _wrap(origin[i, 2] + wz * time, 0.0, bz)
         pace = 2.0 * math.pi * traits[i, SWING_HZ] * swing
-        way = (haste + fall + pace) * (shutter + 2.0 * when[3])
-        slack, pad = eddy + swing + way, traits[i, DIAMETER] + blur / lens[0]
-        if _surely_unseen(x, y, z, bx, by, bz, traits[i, REACH], slack, pad, margin, lens):
+        loose, pad = (stir[1] + pace) * span, traits[i, DIAMETER] + blur / lens[0]
+        way = (abs(wx) * span + loose, abs(wy + fall) * span + loose, abs(wz) * span + loose)
+        off = stir[0] + swing
+        slack = (way[0] + off, way[1] + off, way[2] + off)
+        if _surely_unseen(x, y, z, slack, box[i], traits[i, REACH], pad, margin, lens):
             continue
         sx, sy, sz, vx, vy, vz = _stir(
             origin[i, 0], origin[i, 1], origin[i, 2], fall, time, waves, wind
@@ -249,6 +299,11 @@ def _fly(
         x = _wrap(x + sx + swing * sine, -0.5 * bx, bx)
         y = _wrap(y + sy, -0.5 * by, by)
         z = _wrap(z + sz + swing * cosine, 0.0, bz)
+        if when[4] > 0.0:
+            if not _surely_unseen(x, y, z, way, box[i], traits[i, REACH], pad, margin, lens):
+                rows[count, ID] = i
+                count += 1
+            continue
         vx += wx + pace * cosine
         vz += wz - pace * sine
         if z < traits[i, REACH] and _project(

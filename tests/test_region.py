@@ -9,6 +9,7 @@ import pytest
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators import Scene, prepare, preset, render_frame
+from rvsd_bench.generators.flight import ID
 from rvsd_bench.generators.region import Region
 
 SIZE = (90, 150)
@@ -44,6 +45,7 @@ SCENES = {
         "static",
     ),
     "drifting fog": (_changed(preset("heavy"), fog={"noise_amplitude": 0.6}), "drive:30"),
+    "rolling shutter": (_changed(preset("heavy"), camera={"rolling_shutter_s": 0.03}), "drive:60"),
     "night": (_changed(preset("heavy"), light={"mode": "night"}), "static"),
     "headlights": (_changed(preset("heavy"), light={"mode": "headlight"}), "drive:30"),
 }
@@ -75,6 +77,19 @@ def test_flakes_whose_middle_lies_outside_a_region_still_reach_into_it() -> None
     outside |= (rows[:, 1] < top) | (rows[:, 1] > top + high)
     assert outside.sum() > 10
     assert len(rows) < 0.7 * len(shot.snowfall.flight.seen(0.04))
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_few_flakes_that_a_region_may_show_are_enough_for_it(name: str) -> None:
+    scene, motion = SCENES[name]
+    flight = prepare(_clip(), scene, seed=3, depth="constant:60", motion=motion).snowfall.flight
+    times, left_out = np.arange(5) / 25 + 7.3, 0
+    for region in REGIONS[:4]:
+        few = flight.narrowed(times, region)
+        left_out += len(flight.flakes) - len(few.flakes)
+        for time in times:
+            assert (few.seen(time, region)[:, :ID] == flight.seen(time, region)[:, :ID]).all()
+    assert left_out > 0
 
 
 @pytest.mark.parametrize(
