@@ -1,8 +1,9 @@
 """Light the air of a night around the lamps that a clip shows.
 
 Lamps are what is brighter than a threshold in linear light. What they shed on the air, and on the
-flakes in it, is found from the clean frames: two wide blurs of the lamps, averaged over a few
-frames around each frame, which keeps noise and blinking out. No other state goes into a frame.
+flakes in it, is found from the clean frames: three blurs of the lamps, of equal light, averaged
+over a few frames around each frame, which keeps noise and blinking out. No other state goes into a
+frame.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from rvsd_bench.generators.scene import Light
 
 WINDOW = 5
 """Frames, centred, over which lamps are averaged."""
-SPREADS = (0.03, 0.08)
-"""Standard deviations of the two blurs, in widths of the picture."""
-BRIGHTEST = 0.7
-"""What the light of the air approaches next to the largest lamps, linear."""
+SPREADS = (0.008, 0.03, 0.08)
+"""Standard deviations of the blurs, in widths of the picture. The narrow one keeps a lamp white:
+the camera clipped its light, so that haze would make it grey."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,7 @@ class Glow:
                 self._lamps[near] = lamps(picture, self.light.lamp_threshold)
         mean = np.mean([self._lamps[near] for near in window], axis=0)
         shed = np.float32(self.light.lamp_glow) * _blurred(mean, self.clip.size[1])
-        glow = BRIGHTEST * (1 - np.exp(-shed.astype(np.float64) / BRIGHTEST))
-        linear = np.clip(self.ambient + glow, 0, 1)
+        linear = 1 - (1 - self.ambient) * np.exp(-shed.astype(np.float64))
         value = linear if self.domain == "linear" else encode_srgb(linear)
         return np.rint(65535 * value).astype(np.uint16)
 
@@ -81,11 +80,11 @@ def lamps(frame: Frame, threshold: float) -> NDArray[np.float32]:
 
 
 def _blurred(lamps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Return the mean of both blurs; beyond the picture there is no lamp to be known of."""
+    """Return the mean of the blurs; beyond the picture there is no lamp to be known of."""
     import cv2
 
     parts = [
         cv2.GaussianBlur(lamps, (0, 0), spread * width / CELL, borderType=cv2.BORDER_CONSTANT)
         for spread in SPREADS
     ]
-    return np.asarray((parts[0] + parts[1]) / 2, np.float32)
+    return np.asarray(np.mean(parts, axis=0), np.float32)

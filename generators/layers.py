@@ -14,6 +14,7 @@ from rvsd_bench.clip import Frame
 from rvsd_bench.colour import encode_srgb
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.generators.compose import compose, tables
+from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.weather import Weather, planes_in
 
 LEAST_T = 0.05
@@ -24,8 +25,9 @@ LEAST_T = 0.05
 class Layers:
     """A frame taken apart: I = J·T + A·(1−T) + S.
 
-    All but `stored` are float64. `J`, `S`, `I` are [H, W, 3], `T` and `z` [H, W, 1], `A` [3]: they
-    broadcast. `S` is negative where flakes are darker than what they hide.
+    All but `stored` are float64. `J`, `S`, `I` are [H, W, 3], `T` and `z` [H, W, 1], `A` [3] or,
+    where the light of the air varies, [H, W, 3]: they broadcast. `S` is negative where flakes are
+    darker than what they hide.
     """
 
     J: NDArray[np.float64]
@@ -56,20 +58,24 @@ def read_layers(
     layers, and `stored` is what the dataset would hold without them.
 
     From `meta/<video>.json` it takes `compose.domain`, `compose.gain` and
-    `atmospheric_light.value16`. Raises InputError, naming the file, for what is absent or damaged.
+    `atmospheric_light.value16`; if `atmospheric_light.map` is there, the light lies beside the
+    other layers, at an eighth of the size. Raises InputError, naming the file, for what is absent
+    or damaged.
     """
     if target not in (None, "network"):
         raise unknown("target", str(target), ["network"])
     home = Path(root) / split
     name = f"{video:05d}" if isinstance(video, int) else video
     number = f"{frame:04d}" if isinstance(frame, int) else frame
-    domain, gain, A = _meta(home / "meta" / f"{name}.json")
+    domain, gain, a16 = _meta(home / "meta" / f"{name}.json")
     clean, stored = (_picture(home / side / name, number) for side in ("clean", "snow"))
     layers = (_plane(home / "layers" / name, plane, number, clean.shape) for plane in _PLANES)
     planes = planes_in(weather, *layers)
+    if a16 is None:
+        a16 = _light(home / "layers" / name / "light" / f"{number}.png", clean)
     if weather != "both":
-        a16 = np.rint(A * 65535).astype(np.uint16)
         stored = compose(clean, *planes, a16, gain, domain)
+    A = a16 / 65535
     T, z, p = (plane[..., None] / 65535 for plane in planes)
     J = tables(domain)[0][clean] / 65535
     hazy = J * T + A * (1 - T)
@@ -102,14 +108,16 @@ def _for_networks(
     return Layers(J, T, A, z, I - J * T - A * (1 - T), I, stored)
 
 
-def _meta(path: Path) -> tuple[str, int, NDArray[np.float64]]:
+def _meta(path: Path) -> tuple[str, int, NDArray[np.uint16] | None]:
+    """Return domain, gain and light of the air, which is None if it varies."""
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
-        told, light = meta["compose"], meta["atmospheric_light"]["value16"]
-        return str(told["domain"]), int(told["gain"]), np.array(light, np.float64) / 65535
+        told, light = meta["compose"], meta["atmospheric_light"]
+        a16 = None if light.get("map") else np.array(light["value16"], np.uint16)
+        return str(told["domain"]), int(told["gain"]), a16
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is not the meta file of a generated video: {error!r}") from error
 
 
@@ -141,3 +149,14 @@ def _plane(folder: Path, plane: str, number: str, shape: Any) -> NDArray[np.uint
     if values.shape != shape[:2]:
         raise InputError(f"{path} is {values.shape}, its frame {shape[:2]}")
     return values
+
+
+def _light(path: Path, clean: Frame) -> NDArray[np.uint16]:
+    from rvsd_bench.media.images import read_rgb16
+
+    if not path.is_file():
+        raise InputError(f"there is no {path}: was the dataset generated with --layers none?")
+    try:
+        return spread(read_rgb16(path), clean.shape[:2])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

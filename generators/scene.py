@@ -149,7 +149,7 @@ class Light:
     lamp_glow: float = bounded(10.0, 0, 100)
     """At night: the light of lamps over that which the clip shows of them, since cameras clip it.
     With 1 the glow holds as much light as the lamps."""
-    headlight_m2: float = bounded(150.0, 0, 10_000)
+    headlight_m2: float = bounded(400.0, 0, 10_000)
     """Headlights: what they add to a flake's radiance over the ambient air's, times z² in m²."""
     headlight_offset_m: float = bounded(2.0, 0.3, 10)
     """Distance of the headlights from the camera: flakes just before the lens are not lit."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from rvsd_bench.making.stored import LIGHT, PLANES
+
 Metas: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
 
 _UNSTATED = "not stated"
@@ -22,6 +24,12 @@ sky a flake is darker than the sky. The stored frame is put together from the st
 numbers, so that `rvsd-bench verify` can recompute every frame byte for byte.
 """
 
+_LIGHT = """\
+At night A varies: `light` holds it as 16-bit RGB, a pixel for each 8 × 8 of the frame, its value
+that of their middle, and bilinear in between. In videos without that folder A is one colour,
+`atmospheric_light.value16` over 65535 in the clip's meta file.
+"""
+
 _NO_LAYERS = """\
 ## The layers
 
@@ -34,6 +42,7 @@ def dataset_card(metas: Metas) -> str:
     """Return README.md of a dataset, in Markdown; equal metas give equal text."""
     first = next(iter(metas.values()))
     layers = [meta["request"]["layers"] != "none" for meta in metas.values()]
+    night = any(layers) and any(meta["atmospheric_light"].get("map") for meta in metas.values())
     domain = "linear light" if first["compose"]["domain"] == "linear" else "display values (sRGB)"
     licences = sorted({meta["source"]["licence"] or _UNSTATED for meta in metas.values()})
     parts = [
@@ -45,8 +54,9 @@ def dataset_card(metas: Metas) -> str:
         _splits(metas),
         _footage(metas, licences),
         _making(metas),
-        _folders(first, any(layers)),
+        _folders(first, any(layers), night),
         _EQUATION.format(domain=domain) if any(layers) else _NO_LAYERS,
+        *([_LIGHT] if night else []),
         "## Check it\n\n    rvsd-bench verify .\n",
     ]
     return "\n".join(parts)
@@ -127,7 +137,7 @@ def _making(metas: Metas) -> str:
     )
 
 
-def _folders(first: Mapping[str, Any], layers: bool) -> str:
+def _folders(first: Mapping[str, Any], layers: bool, night: bool) -> str:
     container = first["request"]["container"]
     frame = {"png": "<video>/<frame>.png", "jpg": "<video>/<frame>.jpg", "ffv1": "<video>.mkv"}
     lines = [
@@ -136,5 +146,6 @@ def _folders(first: Mapping[str, Any], layers: bool) -> str:
         "    <split>/meta/<video>.json            how it was made",
     ]
     if layers:
-        lines.insert(2, "    <split>/layers/<video>/{transmission,coverage,radiance}/<frame>.png")
+        planes = ",".join((*PLANES, LIGHT) if night else PLANES)
+        lines.insert(2, f"    <split>/layers/<video>/{{{planes}}}/<frame>.png")
     return "\n".join(["## Folders\n", *lines, ""])

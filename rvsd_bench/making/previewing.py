@@ -43,11 +43,13 @@ class Row:
     picture: Callable[[RenderedFrame], Frame]
 
 
-def layer_rows() -> tuple[Row, ...]:
+def layer_rows(night: bool = False) -> tuple[Row, ...]:
     """Return the rows of a contact sheet from the clean frame to the snowy one."""
+    glow = Row("A", ("glow of lamps",), lambda f: _light(f.A, f.domain))
     return (
         Row("J", ("clean frame",), lambda f: f.clean),
         Row("T", ("transmission", "white: clear air"), lambda f: _shown(f.T)),
+        *([glow] if night else []),
         Row("A·(1-T)", ("light of the air",), lambda f: _light(f.A * (1 - f.T), f.domain)),
         Row("z", ("coverage", "by flakes"), lambda f: _light(f.z, f.domain)),
         Row("S", ("snow, signed", "mid-grey: nothing", "darker: below 0"), _signed),
@@ -108,7 +110,7 @@ def contact_sheet(clip: Clip, shot: Shot, *, title: str = "", track: Track = unt
 
     from rvsd_bench.generators import render_frame
 
-    rows = layer_rows()
+    rows = layer_rows(night=shot.glow is not None)
     indices = sorted({round(i * (len(clip) - 1) / (COLUMNS - 1)) for i in range(COLUMNS)})
     width = (SHEET_WIDTH - 2 * _MARGIN - _GUTTER - (COLUMNS - 1) * _GAP) // COLUMNS
     height = max(1, round(width * clip.size[0] / clip.size[1]))

@@ -12,7 +12,7 @@ from rvsd_bench.errors import OutputError
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
-from rvsd_bench.making.stored import PLANES, StoredVideo, Timed, frame_name
+from rvsd_bench.making.stored import LIGHT, PLANES, StoredVideo, Timed, frame_name
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import RenderedFrame, Shot
@@ -107,11 +107,13 @@ def with_layers_written(
     """Yield the frames, each after its layers were written and their SHA-256 noted."""
     from rvsd_bench.media.images import encode_png
 
-    for plane in PLANES:
-        (folder / plane).mkdir()
     for index, frame in enumerate(frames):
         name = frame_name(index)
-        for plane, values in zip(PLANES, (frame.t16, frame.z16, frame.p16)):
+        layers = dict(zip(PLANES, (frame.t16, frame.z16, frame.p16)))
+        if frame.light16 is not None:
+            layers[LIGHT] = frame.light16
+        for plane, values in layers.items():
+            (folder / plane).mkdir(exist_ok=True)
             digest = _write(folder / plane / name, encode_png(values))
             digests[f"{prefix}/{plane}/{name}"] = digest
         yield frame

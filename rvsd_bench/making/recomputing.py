@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.making.manifest import Meta
-from rvsd_bench.making.stored import PLANES, StoredVideo, Timed, frame_name
+from rvsd_bench.making.stored import LIGHT, PLANES, StoredVideo, Timed, frame_name
 
 
 def open_side(place: StoredVideo, meta: Meta, kind: str) -> Clip:
@@ -52,9 +52,11 @@ def recomposed(place: StoredVideo, meta: Meta, clean: Clip) -> Iterator[Frame]:
         raise InputError(f"{place.meta}: its frames were composed by another version: {told}")
     if not _is_light(light):
         raise InputError(f"{place.meta}: the atmospheric light is {light!r}")
+    varies, air = meta["atmospheric_light"].get("map"), np.array(light, np.uint16)
     for index, frame in enumerate(clean):
         T, z, p = (_plane(place, plane, index, frame) for plane in PLANES)
-        yield compose(frame, T, z, p, np.array(light, np.uint16), gain, domain)
+        A = _light_map(place, index, frame) if varies else air
+        yield compose(frame, T, z, p, A, gain, domain)
 
 
 def rendered_again(
@@ -89,6 +91,17 @@ def _plane(place: StoredVideo, plane: str, index: int, frame: Frame) -> NDArray[
     if values.shape != frame.shape[:2]:
         raise InputError(f"{path} has another size than its frame")
     return values
+
+
+def _light_map(place: StoredVideo, index: int, frame: Frame) -> NDArray[np.uint16]:
+    from rvsd_bench.generators.lightmap import spread
+    from rvsd_bench.media.images import read_rgb16
+
+    path = place.layers / LIGHT / frame_name(index)
+    try:
+        return spread(read_rgb16(path), frame.shape[:2])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _is_light(value: Any) -> bool:

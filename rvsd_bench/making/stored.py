@@ -17,6 +17,8 @@ SPLITS = ("train", "test")
 CONTAINERS = ("png", "jpg", "ffv1")
 PLANES = ("transmission", "coverage", "radiance")
 """The folders of layers/<video>, each of 16-bit grey pictures."""
+LIGHT = "light"
+"""One more such folder where the light of the air varies: 16-bit RGB at an eighth of the size."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError, RvsdBenchError, ValidationError
 from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.making.manifest import Meta, finished, is_dataset, manifest, read_meta, versions
-from rvsd_bench.making.stored import PLANES, SPLITS, StoredVideo, frame_name
+from rvsd_bench.making.stored import LIGHT, PLANES, SPLITS, StoredVideo, frame_name
 
 KINDS = ("clean", "snow", "layers", "meta")
 """The folders of a split."""
@@ -203,7 +203,7 @@ def _expected(place: StoredVideo, meta: Meta) -> Iterator[str]:
         else:
             yield from (f"{side}/{frame_name(i, place.suffix)}" for i in range(meta["frames"]))
     if meta["request"]["layers"] != "none":
-        for plane in PLANES:
+        for plane in (*PLANES, *([LIGHT] if meta["atmospheric_light"].get("map") else ())):
             folder = f"layers/{place.name}/{plane}"
             yield from (f"{folder}/{frame_name(i)}" for i in range(meta["frames"]))
 
