@@ -235,6 +235,7 @@ def _surroundings(
         height_m=told.camera_height_m,
         horizon=horizon,
         far_m=told.far_m,
+        horizon_known=told.horizon is not None or ride.focus_of_expansion is not None,
     )
     return depths, ride
 
@@ -296,10 +297,10 @@ def _stored_radiance(
     """Return covered radiance as it is stored; where the light varies no flake outshines white."""
     p16 = np.rint(radiance * np.float32(65535 / gain))
     if a16.ndim == 1:
-        return p16.astype(np.uint16)
+        return np.asarray(p16, np.uint16)
     air = np.maximum(a16.max(axis=2).astype(np.uint32), 1)
     most = np.minimum(65535 * z16.astype(np.uint32) // (np.uint32(gain) * air), 65535)
-    return np.minimum(p16, most).astype(np.uint16)
+    return np.asarray(np.minimum(p16, most), np.uint16)
 
 
 def _brightest(a16: NDArray[np.uint16], bright_sky: float | None, domain: str) -> float:
