@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import open_depth_files
+from rvsd_bench.generators.obstacles import Feet, follow_feet, set_up
 from rvsd_bench.generators.sky import sky_likeness
 from rvsd_bench.guided import guided_lines
 
@@ -101,9 +102,11 @@ class GroundDepth:
     height_m: float
     horizon: float
     far_m: float
+    feet: Feet | None = None
+    """Where that which stands on the road has its foot; None if this is not known."""
     name: str = "ground"
     _road: NDArray[np.float32] = field(init=False, repr=False, compare=False)
-    _street: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    _inverse: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         factor = max(1, round(self.clip.size[1] / ROUGH_WIDTH_PX))
@@ -113,7 +116,7 @@ class GroundDepth:
         plane = ground_plane(size, focal, self.height_m, self.horizon, self.far_m)
         walls = side_walls(size, focal, self.far_m)
         object.__setattr__(self, "_road", plane)
-        object.__setattr__(self, "_street", np.minimum(plane, walls))
+        object.__setattr__(self, "_inverse", 1 / np.minimum(plane, walls))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -124,6 +127,7 @@ class GroundDepth:
             "horizon": self.horizon,
             "focal_px": self.focal_px,
             "walls_m": WALLS_M,
+            "obstacles": self.feet is not None,
             "far_m": self.far_m,
         }
 
@@ -132,8 +136,17 @@ class GroundDepth:
         picture = self.clip[index] if frame is None else frame
         small = _shrunk(picture, self._road.shape)
         sky = sky_likeness(small, scale=small.shape[1] / picture.shape[1])
-        inverse = sky / self._road + (1 - sky) / self._street
+        inverse = sky / self._road + (1 - sky) * self._standing(index)
         return _align(np.asarray(1 / inverse, np.float32), small, picture, self.far_m)
+
+    def _standing(self, index: int) -> NDArray[np.float32]:
+        """Return the inverse depth of the street and of what stands on it in a frame."""
+        if self.feet is None:
+            return self._inverse
+        height, width = self._inverse.shape
+        foot_px = self.feet.at(index, width) * np.float32(height)
+        focal_height = self.focal_px * self.height_m * width / self.clip.size[1]
+        return set_up(self._inverse, foot_px, self.horizon * height, focal_height)
 
 
 def ground_plane(
@@ -235,12 +248,14 @@ def resolve_depth(
     height_m: float = 1.5,
     horizon: float = 0.45,
     far_m: float | None = None,
+    horizon_known: bool = False,
 ) -> DepthSource:
     """Find the depth of a clip.
 
     `spec` is `ground`, `constant:METRES`, a file or folder of depth maps, or `auto`: the clip's own
-    depth, else maps beside the clip, else `ground`. `far_m` is the depth of the sky. Raises
-    InputError for a spec or a depth map that cannot be used.
+    depth, else maps beside the clip, else `ground`. `far_m` is the depth of the sky. Where the
+    horizon is known and not assumed, what stands on the road is as far as the road at its foot.
+    Raises InputError for a spec or a depth map that cannot be used.
     """
     focal = 0.9 * clip.size[1] if focal_px is None else focal_px
     file_far = FILE_FAR_M if far_m is None else far_m
@@ -250,7 +265,9 @@ def resolve_depth(
         beside = None if path_of_clip is None else depth_beside(path_of_clip)
         spec = "ground" if beside is None else str(beside)
     if spec == "ground":
-        return GroundDepth(clip, focal, height_m, horizon, GROUND_FAR_M if far_m is None else far_m)
+        far = GROUND_FAR_M if far_m is None else far_m
+        feet = follow_feet(clip, horizon) if horizon_known else None
+        return GroundDepth(clip, focal, height_m, horizon, far, feet)
     if spec.startswith("constant:"):
         return ConstantDepth(clip.size, _metres(spec))
     return open_depth_files(spec, clip, file_far)
