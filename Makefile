@@ -17,7 +17,9 @@ bench: fetch
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 pictures: $(READY)
+	$(BIN)/python -m pip install -qq -e '.[plots]'
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/generator_plots.py
 
 lint: $(LINT)
 	$(BIN)/ruff check .
