@@ -23,6 +23,7 @@ from rvsd_bench.generators.glow import Glow, glow_of
 from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
 from rvsd_bench.generators.headlights import cone, over_air, strength
+from rvsd_bench.generators.kept_depth import KeptDepth
 from rvsd_bench.generators.light import NIGHT, estimate_light
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.motion import Motion, resolve_motion
@@ -38,6 +39,16 @@ LEAST_SIDE = 16
 """Pixels; in smaller pictures there is neither flow nor sky to find."""
 SKY_SHARE = 0.9
 """A flake before bright sky is at most so bright as the sky: real ones are darker than it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """What belongs to a clip, whatever falls in it: to find it costs most of what is fixed."""
+
+    depth: DepthSource
+    ride: Motion
+    light: tuple[NDArray[np.float64], dict[str, Any]]
+    """The light of the air, linear RGB [3], and its story, as `estimate_light` gives them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,22 +128,20 @@ def prepare(
     depth: str = "auto",
     motion: str = "auto",
     path: Path | None = None,
+    footage: Footage | None = None,
 ) -> Shot:
     """Do once per clip what does not depend on the frame; a `Recipe` is drawn first.
 
     `depth` and `motion` are specs of `resolve_depth` and `resolve_motion`; `path` is where the clip
-    lies, for depth maps beside it. Raises InputError for numbers that do not fit the clip.
+    lies, for depth maps beside it. `footage` is what `survey` found with them, if it is known: so
+    another snowfall costs little. Raises InputError for numbers that do not fit the clip.
     """
-    if min(clip.size) < LEAST_SIDE:
-        raise InputError(
-            f"{clip.name} is {clip.size[1]} x {clip.size[0]} pixels; snow is rendered from "
-            f"{LEAST_SIDE} x {LEAST_SIDE} on"
-        )
     if isinstance(scene, Recipe):
         scene = scene.draw(seed, source_id, variant)
-    depths, ride = _surroundings(clip, scene, depth, motion, path)
+    found = footage or survey(clip, scene, depth=depth, motion=motion, path=path)
+    depths, ride = found.depth, found.ride
     _check(scene, clip, depths)
-    a16, light_facts = _light(clip, scene, depths)
+    a16, light_facts = _light(scene, *found.light)
     brightest = _brightest(a16, light_facts["bright_sky"], scene.compose.domain)
     fall = snowfall(
         scene,
@@ -189,6 +198,8 @@ def render_frame(
 
 def _depth_levels(shot: Shot, index: int, clean: Frame, part: Region) -> NDArray[np.uint16]:
     """Return the depth of a part of a frame in steps of far/65535, uint16 [H, W]."""
+    if isinstance(shot.depth, KeptDepth):
+        return np.ascontiguousarray(part.of(shot.depth.levels(index)))
     metres = part.of(shot.depth.at(index, clean))
     return np.ascontiguousarray(depth_index(metres, shot.depth.far_m))
 
@@ -219,6 +230,22 @@ def render(
         yield render_frame(shot, index, clean)
 
 
+def survey(
+    clip: Clip, scene: Scene, *, depth: str = "auto", motion: str = "auto", path: Path | None = None
+) -> Footage:
+    """Find how deep a clip is, how its camera moves and what light its air has, as for `prepare`.
+
+    Of the scene it uses `camera.hfov_deg`, `depth`, `light.mode` and `light.airlight`.
+    """
+    if min(clip.size) < LEAST_SIDE:
+        raise InputError(
+            f"{clip.name} is {clip.size[1]} x {clip.size[0]} pixels; snow is rendered from "
+            f"{LEAST_SIDE} x {LEAST_SIDE} on"
+        )
+    depths, ride = _surroundings(clip, scene, depth, motion, path)
+    return Footage(depths, ride, find_light(clip, scene, depths))
+
+
 def _surroundings(
     clip: Clip, scene: Scene, depth: str, motion: str, path: Path | None
 ) -> tuple[DepthSource, Motion]:
@@ -236,6 +263,7 @@ def _surroundings(
         horizon=horizon,
         far_m=told.far_m,
         horizon_known=told.horizon is not None or ride.focus_of_expansion is not None,
+        resting=not any(ride.velocity_m_per_s),
     )
     return depths, ride
 
@@ -256,16 +284,21 @@ def _check(scene: Scene, clip: Clip, depths: DepthSource) -> None:
         )
 
 
-def _light(
+def find_light(
     clip: Clip, scene: Scene, depths: DepthSource
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """Return the light of the air, linear RGB [3], given or estimated, and its story."""
+    given = scene.light.airlight
+    if given is not None:
+        return np.array(given), {"rule": "given", "bright_sky": None}
+    limits = () if scene.light.mode == "day" else (NIGHT,)
+    return estimate_light(clip, depths, *limits)
+
+
+def _light(
+    scene: Scene, linear: NDArray[np.float64], story: dict[str, Any]
 ) -> tuple[NDArray[np.uint16], dict[str, Any]]:
     """Return the atmospheric light in the composing domain, uint16 [3], and what `meta` records."""
-    given = scene.light.airlight
-    if given is None:
-        limits = () if scene.light.mode == "day" else (NIGHT,)
-        linear, story = estimate_light(clip, depths, *limits)
-    else:
-        linear, story = np.array(given), {"rule": "given", "bright_sky": None}
     value = linear if scene.compose.domain == "linear" else encode_srgb(linear)
     a16 = np.rint(65535 * np.clip(value, 0, 1)).astype(np.uint16)
     at_night = {} if scene.light.mode == "day" else {"map": glow_facts()}
