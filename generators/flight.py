@@ -30,6 +30,8 @@ U, V, DU, DV, RADIUS, BLUR, DEPTH, GAIN, TURN, ID = range(10)
 """Columns of a drawing list: start of the streak and its run in pixels, radius and diameter of the
 blur circle in pixels, depth in metres, radiance over the air's, phase, and the flake's number."""
 
+BLOCK = 256
+"""So many flakes are stirred at once: their numbers stay in the processor's nearest memory."""
 MARGIN_PX = 10.0
 """Besides 1.8 radii and 0.75 blur circles, a flake is drawn no further from its streak than this,
 whatever the lens: crops hold every flake that the whole picture has there."""
@@ -130,36 +132,41 @@ def _farthest_stir_m(flight: Flight) -> float:
 @numba.njit("f8(f8)", inline="always", cache=True, error_model="numpy")
 def _sine(turns: float) -> float:
     """Return sin(2 pi turns) to 1e-3, by additions and products only: the same on any machine."""
-    x = turns - math.floor(turns + 0.5)
+    x = turns - np.floor(turns + 0.5)
     y = x * (8.0 - 16.0 * abs(x))
     return y * (0.775 + 0.225 * abs(y))
 
 
 @numba.njit("f8(f8, f8, f8)", inline="always", cache=True, error_model="numpy")
 def _wrap(x: float, low: float, period: float) -> float:
-    return x - period * math.floor((x - low) / period)
+    return x - period * np.floor((x - low) / period)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _stir(x: float, y: float, z: float, fall: float, time: float, waves: Any, wind: Any) -> Any:
-    """Return displacement (3) and velocity (3) by the eddies of a flake that began at x, y, z.
+def _stir(begun: Any, time: float, waves: Any, wind: Any, moved: Any) -> None:
+    """Write displacement and velocity by the eddies, `moved` [6, n], of some flakes.
 
-    A wave a·cos(phase), met at the angular speed w by a flake that keeps to its path, moves it by
-    a·sin(phase)·w/(w² + drift²).
+    `begun` [4, n] holds where each began, x, y, z, and its fall speed. A wave a·cos(phase), met at
+    the angular speed w by a flake that keeps to its path, moves it by a·sin(phase)·w/(w² + drift²).
     """
-    sx = sy = sz = vx = vy = vz = 0.0
+    moved[:] = 0.0
     for j in range(waves.shape[0]):
         kx, ky, kz = waves[j, 0], waves[j, 1], waves[j, 2]
-        rate = kx * wind[0] + ky * (wind[1] + fall) + kz * wind[2] + waves[j, 6]
-        phase = kx * x + ky * y + kz * z + rate * time + waves[j, 7]
-        speed = 2.0 * math.pi * rate
-        lever = speed / (speed * speed + DRIFT_RAD_PER_S * DRIFT_RAD_PER_S)
-        swing = lever * _sine(phase)
-        pace = lever * speed * _sine(phase + 0.25)
         ax, ay, az = waves[j, 3], waves[j, 4], waves[j, 5]
-        sx, sy, sz = sx + ax * swing, sy + ay * swing, sz + az * swing
-        vx, vy, vz = vx + ax * pace, vy + ay * pace, vz + az * pace
-    return sx, sy, sz, vx, vy, vz
+        steady = kx * wind[0] + ky * wind[1] + kz * wind[2] + waves[j, 6]
+        for k in range(begun.shape[1]):  # with neither branch nor call: it is vectorised
+            rate = steady + ky * begun[3, k]
+            along = kx * begun[0, k] + ky * begun[1, k] + kz * begun[2, k]
+            phase = along + rate * time + waves[j, 7]
+            speed = 2.0 * math.pi * rate
+            lever = speed / (speed * speed + DRIFT_RAD_PER_S * DRIFT_RAD_PER_S)
+            swing, pace = lever * _sine(phase), lever * speed * _sine(phase + 0.25)
+            moved[0, k] += ax * swing
+            moved[1, k] += ay * swing
+            moved[2, k] += az * swing
+            moved[3, k] += ax * pace
+            moved[4, k] += ay * pace
+            moved[5, k] += az * pace
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -264,6 +271,73 @@ def _project(
     return True
 
 
+@numba.njit(cache=True, error_model="numpy")
+def _maybe(
+    origin: Any, box: Any, traits: Any, carried: Any, stir: Any, when: Any, lens: Any, blur: float,
+    few: Any, here: Any,
+) -> int:  # fmt: skip
+    """List the flakes that may be seen in `few`, and in `here` where they are without eddies."""
+    time, shutter = when[0], when[1]
+    wx, wy, wz = carried[0] - carried[1]
+    margin, span = MARGIN_PX + blur * when[2], shutter + 2.0 * when[3] + when[4]
+    count = 0
+    for i in range(origin.shape[0]):
+        bx, by, bz = box[i, 0], box[i, 1], box[i, 2]
+        fall, off = traits[i, FALL], stir[0] + traits[i, SWING]
+        x = _wrap(origin[i, 0] + wx * time, -0.5 * bx, bx)
+        y = _wrap(origin[i, 1] + (wy + fall) * time, -0.5 * by, by)
+        z = _wrap(origin[i, 2] + wz * time, 0.0, bz)
+        loose = stir[1] + 2.0 * math.pi * traits[i, SWING_HZ] * traits[i, SWING]
+        way, pad = _way(wx, wy + fall, wz, loose, span), traits[i, DIAMETER] + blur / lens[0]
+        slack = (way[0] + off, way[1] + off, way[2] + off)
+        if not _surely_unseen(x, y, z, slack, (bx, by, bz), traits[i, REACH], pad, margin, lens):
+            few[count] = i
+            here[0, count], here[1, count], here[2, count] = x, y, z
+            count += 1
+    return count
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _way(vx: float, vy: float, vz: float, loose: float, span: float) -> Any:
+    """Return how far a flake gets in a span of time at most, along each axis, in m."""
+    return (abs(vx) + loose) * span, (abs(vy) + loose) * span, (abs(vz) + loose) * span
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _see(
+    i: int, k: int, box: Any, traits: Any, moved: Any, carried: Any, stir: Any, when: Any,
+    lens: Any, blur: float, rows: Any, count: int,
+) -> bool:  # fmt: skip
+    """Write what is seen of flake `i`, if anything, into row `count`; return whether it is.
+
+    Column `k` of `moved` says where the eddies have brought it, and how fast they move it.
+    """
+    wx, wy, wz = (
+        carried[0, 0] - carried[1, 0],
+        carried[0, 1] - carried[1, 1],
+        carried[0, 2] - carried[1, 2],
+    )
+    bx, by, bz = box[i, 0], box[i, 1], box[i, 2]
+    fall, swing, reach = traits[i, FALL], traits[i, SWING], traits[i, REACH]
+    pace = 2.0 * math.pi * traits[i, SWING_HZ] * swing
+    turn = traits[i, SWING_HZ] * when[0] + traits[i, PHASE]
+    sine, cosine = _sine(turn), _sine(turn + 0.25)
+    x = _wrap(moved[0, k] + swing * sine, -0.5 * bx, bx)
+    y = _wrap(moved[1, k], -0.5 * by, by)
+    z = _wrap(moved[2, k] + swing * cosine, 0.0, bz)
+    rows[count, ID] = i
+    if when[4] > 0.0:
+        way = _way(wx, wy + fall, wz, stir[1] + pace, when[1] + 2.0 * when[3] + when[4])
+        pad, margin = traits[i, DIAMETER] + blur / lens[0], MARGIN_PX + blur * when[2]
+        return not _surely_unseen(x, y, z, way, (bx, by, bz), reach, pad, margin, lens)
+    vx, vz = moved[3, k] + wx + pace * cosine, moved[5, k] + wz - pace * sine
+    vy = moved[4, k] + wy + fall
+    rows[count, GAIN], rows[count, TURN] = traits[i, OWN_GAIN], traits[i, PHASE]
+    return z < reach and _project(
+        x, y, z, vx, vy, vz, traits[i, DIAMETER], when, lens, blur, rows, count
+    )
+
+
 @numba.njit(
     "i8(f8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1],f8[:,::1],f8[::1],f8[::1],f8[::1],f8,f8[:,::1])",
     cache=True,
@@ -274,42 +348,17 @@ def _fly(
     lens: Any, blur: float, rows: Any,
 ) -> int:  # fmt: skip
     """Write what is seen into `rows`; or, over a span of time, the numbers of what may be."""
-    wind, time, shutter = carried[0], when[0], when[1]
-    wx, wy, wz = carried[0] - carried[1]
-    margin, span = MARGIN_PX + blur * when[2], shutter + 2.0 * when[3] + when[4]
+    few, here = np.empty(len(origin), np.int64), np.empty((3, len(origin)))
+    most = _maybe(origin, box, traits, carried, stir, when, lens, blur, few, here)
+    begun, moved = np.zeros((4, BLOCK)), np.empty((6, BLOCK))
     count = 0
-    for i in range(origin.shape[0]):
-        bx, by, bz = box[i, 0], box[i, 1], box[i, 2]
-        fall, swing = traits[i, FALL], traits[i, SWING]
-        x = _wrap(origin[i, 0] + wx * time, -0.5 * bx, bx)
-        y = _wrap(origin[i, 1] + (wy + fall) * time, -0.5 * by, by)
-        z = _wrap(origin[i, 2] + wz * time, 0.0, bz)
-        pace = 2.0 * math.pi * traits[i, SWING_HZ] * swing
-        loose, pad = (stir[1] + pace) * span, traits[i, DIAMETER] + blur / lens[0]
-        way = (abs(wx) * span + loose, abs(wy + fall) * span + loose, abs(wz) * span + loose)
-        off = stir[0] + swing
-        slack = (way[0] + off, way[1] + off, way[2] + off)
-        if _surely_unseen(x, y, z, slack, box[i], traits[i, REACH], pad, margin, lens):
-            continue
-        sx, sy, sz, vx, vy, vz = _stir(
-            origin[i, 0], origin[i, 1], origin[i, 2], fall, time, waves, wind
-        )
-        turn = traits[i, SWING_HZ] * time + traits[i, PHASE]
-        sine, cosine = _sine(turn), _sine(turn + 0.25)
-        x = _wrap(x + sx + swing * sine, -0.5 * bx, bx)
-        y = _wrap(y + sy, -0.5 * by, by)
-        z = _wrap(z + sz + swing * cosine, 0.0, bz)
-        if when[4] > 0.0:
-            if not _surely_unseen(x, y, z, way, box[i], traits[i, REACH], pad, margin, lens):
-                rows[count, ID] = i
-                count += 1
-            continue
-        vx += wx + pace * cosine
-        vz += wz - pace * sine
-        if z < traits[i, REACH] and _project(
-            x, y, z, vx, vy + wy + fall, vz, traits[i, DIAMETER], when, lens, blur, rows, count
-        ):
-            rows[count, GAIN], rows[count, TURN] = traits[i, OWN_GAIN], traits[i, PHASE]
-            rows[count, ID] = i
-            count += 1
+    for start in range(0, most, BLOCK):
+        block = few[start : min(start + BLOCK, most)]
+        for k, i in enumerate(block):
+            begun[0, k], begun[1, k], begun[2, k] = origin[i, 0], origin[i, 1], origin[i, 2]
+            begun[3, k] = traits[i, FALL]
+        _stir(begun, when[0], waves, carried[0], moved)
+        moved[:3, : len(block)] += here[:, start : start + len(block)]
+        for k, i in enumerate(block):
+            count += _see(i, k, box, traits, moved, carried, stir, when, lens, blur, rows, count)
     return count
