@@ -16,6 +16,7 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import open_depth_files
 from rvsd_bench.generators.obstacles import Feet, follow_feet, set_up
 from rvsd_bench.generators.sky import sky_likeness
+from rvsd_bench.generators.viewpoint import OVERHEAD_HORIZON, OVERHEAD_M, looks_down
 from rvsd_bench.guided import guided_lines
 
 GROUND_FAR_M = 70.0
@@ -104,6 +105,8 @@ class GroundDepth:
     far_m: float
     feet: Feet | None = None
     """Where that which stands on the road has its foot; None if this is not known."""
+    overhead: bool = False
+    """Nothing but ground is seen: there are neither walls nor sky."""
     name: str = "ground"
     _road: NDArray[np.float32] = field(init=False, repr=False, compare=False)
     _inverse: NDArray[np.float32] = field(init=False, repr=False, compare=False)
@@ -116,7 +119,8 @@ class GroundDepth:
         plane = ground_plane(size, focal, self.height_m, self.horizon, self.far_m)
         walls = side_walls(size, focal, self.far_m)
         object.__setattr__(self, "_road", plane)
-        object.__setattr__(self, "_inverse", 1 / np.minimum(plane, walls))
+        street = plane if self.overhead else np.minimum(plane, walls)
+        object.__setattr__(self, "_inverse", 1 / street)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -126,7 +130,8 @@ class GroundDepth:
             "camera_height_m": self.height_m,
             "horizon": self.horizon,
             "focal_px": self.focal_px,
-            "walls_m": WALLS_M,
+            "view": "overhead" if self.overhead else "street",
+            "walls_m": None if self.overhead else WALLS_M,
             "obstacles": self.feet is not None,
             "far_m": self.far_m,
         }
@@ -135,8 +140,10 @@ class GroundDepth:
         """Return planar z in metres, float32 [H, W], aligned with the edges of the frame."""
         picture = self.clip[index] if frame is None else frame
         small = _shrunk(picture, self._road.shape)
-        sky = sky_likeness(small, scale=small.shape[1] / picture.shape[1])
-        inverse = sky / self._road + (1 - sky) * self._standing(index)
+        inverse = self._standing(index)
+        if not self.overhead:
+            sky = sky_likeness(small, scale=small.shape[1] / picture.shape[1])
+            inverse = sky / self._road + (1 - sky) * inverse
         return _align(np.asarray(1 / inverse, np.float32), small, picture, self.far_m)
 
     def _standing(self, index: int) -> NDArray[np.float32]:
@@ -249,12 +256,14 @@ def resolve_depth(
     horizon: float = 0.45,
     far_m: float | None = None,
     horizon_known: bool = False,
+    resting: bool = False,
 ) -> DepthSource:
     """Find the depth of a clip.
 
     `spec` is `ground`, `constant:METRES`, a file or folder of depth maps, or `auto`: the clip's own
     depth, else maps beside the clip, else `ground`. `far_m` is the depth of the sky. Where the
     horizon is known and not assumed, what stands on the road is as far as the road at its foot.
+    A `resting` camera whose pictures show nothing but ground looks down on it from a mast.
     Raises InputError for a spec or a depth map that cannot be used.
     """
     focal = 0.9 * clip.size[1] if focal_px is None else focal_px
@@ -266,6 +275,9 @@ def resolve_depth(
         spec = "ground" if beside is None else str(beside)
     if spec == "ground":
         far = GROUND_FAR_M if far_m is None else far_m
+        if resting and not horizon_known and looks_down(clip):
+            height_m = max(height_m, OVERHEAD_M)
+            return GroundDepth(clip, focal, height_m, OVERHEAD_HORIZON, far, overhead=True)
         feet = follow_feet(clip, horizon) if horizon_known else None
         return GroundDepth(clip, focal, height_m, horizon, far, feet)
     if spec.startswith("constant:"):

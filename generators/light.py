@@ -34,12 +34,13 @@ def estimate_light(
     """
     indices = np.unique(np.linspace(0, len(clip) - 1, min(MOST_FRAMES, len(clip))).astype(int))
     skies, tops = [], []
+    overhead = depth_source.facts.get("view") == "overhead"  # asphalt can be as even as sky
     for index in map(int, indices):
         frame = clip[index]
         colour = _linear(frame)
         depth = depth_source.at(index, frame)
         sky = (depth >= 0.8 * depth.max()) & (sky_likeness(frame) > 0.5)
-        if sky.mean() >= 0.005:
+        if sky.mean() >= 0.005 and not overhead:
             skies.append((_above_horizon(colour, sky), _bright(colour, sky), sky.mean()))
         tops.append(np.median(colour[: max(1, len(colour) // 10)].reshape(-1, 3), axis=0))
     found = 2 * len(skies) >= len(indices)
