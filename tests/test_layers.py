@@ -128,6 +128,18 @@ def test_haze_and_snow_can_be_had_alone_from_the_same_layers(tmp_path: Path, dom
         read_layers(tmp_path, "test", 0, 1, weather="hazy")
 
 
+def test_at_night_haze_and_snow_alone_are_lit_as_together() -> None:
+    night = np.full((1, 64, 96, 3), 8, np.uint8)
+    night[:, 20:26, 30:36] = 255
+    frame = next(render(ArrayClip(night, fps=25.0), preset("night"), 1, depth="constant:40"))
+    assert np.ptp(frame.A) > 0.05
+    hazy = frame.J * frame.T + frame.A * (1 - frame.T)
+    expected = {"haze": hazy, "snow": frame.J + frame.S + frame.z * (hazy - frame.J)}
+    for weather, light in expected.items():
+        shown = 255 * encode_srgb(np.clip(light, 0, 1))
+        assert np.abs(shown - in_weather(frame, weather).snowy).max() <= 0.6
+
+
 def test_what_is_absent_is_named(tmp_path: Path) -> None:
     _store(tmp_path)
     with pytest.raises(InputError, match=r"0007\.png"):
