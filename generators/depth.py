@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import open_depth_files
+from rvsd_bench.generators.depth_mono import ABSENT, open_mono, weights_folder
 from rvsd_bench.generators.obstacles import Feet, follow_feet, set_up
 from rvsd_bench.generators.sky import sky_likeness
 from rvsd_bench.generators.viewpoint import OVERHEAD_HORIZON, OVERHEAD_M, looks_down
@@ -35,7 +36,7 @@ class DepthSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What the depth is from: `ground`, `constant`, `files` or `clip`."""
+        """What the depth is from: `ground`, `constant`, `files`, `clip` or `mono`."""
 
     @property
     def far_m(self) -> float:
@@ -107,6 +108,8 @@ class GroundDepth:
     """Where that which stands on the road has its foot; None if this is not known."""
     overhead: bool = False
     """Nothing but ground is seen: there are neither walls nor sky."""
+    fallback: str | None = None
+    """What would have been better than a plane, and is not there."""
     name: str = "ground"
     _road: NDArray[np.float32] = field(init=False, repr=False, compare=False)
     _inverse: NDArray[np.float32] = field(init=False, repr=False, compare=False)
@@ -125,7 +128,7 @@ class GroundDepth:
     @property
     def facts(self) -> dict[str, Any]:
         """The numbers of the plane."""
-        return {
+        numbers = {
             "source": self.name,
             "camera_height_m": self.height_m,
             "horizon": self.horizon,
@@ -135,6 +138,7 @@ class GroundDepth:
             "obstacles": self.feet is not None,
             "far_m": self.far_m,
         }
+        return numbers if self.fallback is None else numbers | {"fallback": self.fallback}
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W], aligned with the edges of the frame."""
@@ -260,29 +264,34 @@ def resolve_depth(
 ) -> DepthSource:
     """Find the depth of a clip.
 
-    `spec` is `ground`, `constant:METRES`, a file or folder of depth maps, or `auto`: the clip's own
-    depth, else maps beside the clip, else `ground`. `far_m` is the depth of the sky. Where the
-    horizon is known and not assumed, what stands on the road is as far as the road at its foot.
-    A `resting` camera whose pictures show nothing but ground looks down on it from a mast.
-    Raises InputError for a spec or a depth map that cannot be used.
+    `spec` is `ground`, `mono` (a network, see `depth_mono`), `constant:METRES`, a file or folder of
+    depth maps, or `auto`: the clip's own depth, else maps beside the clip, else the network if it
+    is on this machine, else `ground`. `far_m` is the depth of the sky. Where the horizon is known
+    and not assumed, what stands on the road is as far as the road at its foot. A `resting` camera
+    whose pictures show nothing but ground looks down on it from a mast. Raises InputError for a
+    spec or a depth map that cannot be used, and MissingError where the network is absent.
     """
-    focal = 0.9 * clip.size[1] if focal_px is None else focal_px
     file_far = FILE_FAR_M if far_m is None else far_m
+    fallback = None
     if spec == "auto":
         if isinstance(clip, ClipWithDepth):
             return OwnDepth(clip, file_far)
         beside = None if path_of_clip is None else depth_beside(path_of_clip)
-        spec = "ground" if beside is None else str(beside)
-    if spec == "ground":
-        far = GROUND_FAR_M if far_m is None else far_m
-        if resting and not horizon_known and looks_down(clip):
-            height_m = max(height_m, OVERHEAD_M)
-            return GroundDepth(clip, focal, height_m, OVERHEAD_HORIZON, far, overhead=True)
-        feet = follow_feet(clip, horizon) if horizon_known else None
-        return GroundDepth(clip, focal, height_m, horizon, far, feet)
+        if beside is None and weights_folder() is None:
+            fallback = ABSENT
+        spec = str(beside or ("mono" if fallback is None else "ground"))
+    if spec == "mono":
+        return open_mono(clip, file_far)
     if spec.startswith("constant:"):
         return ConstantDepth(clip.size, _metres(spec))
-    return open_depth_files(spec, clip, file_far)
+    if spec != "ground":
+        return open_depth_files(spec, clip, file_far)
+    focal = 0.9 * clip.size[1] if focal_px is None else focal_px
+    far, overhead = GROUND_FAR_M if far_m is None else far_m, False
+    if resting and not horizon_known and looks_down(clip):
+        height_m, horizon, overhead = max(height_m, OVERHEAD_M), OVERHEAD_HORIZON, True
+    feet = follow_feet(clip, horizon) if horizon_known else None
+    return GroundDepth(clip, focal, height_m, horizon, far, feet, overhead, fallback)
 
 
 def depth_beside(path: Path) -> Path | None:

@@ -64,7 +64,7 @@ def open_depth_files(spec: str, clip: Clip, far_m: float) -> DepthFiles:
         files = (path,)
     else:
         raise InputError(
-            f"depth {spec!r} is neither auto, ground, constant:METRES nor an existing path"
+            f"depth {spec!r} is neither auto, ground, mono, constant:METRES nor an existing path"
         )
     source = DepthFiles(files, clip.size, far_m, _units(option, spec))
     source.at(0)

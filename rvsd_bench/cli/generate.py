@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--variants", type=click.IntRange(1), default=1, help="Snowfalls for each clip.")
 @click.option("--split", metavar="train=0.73,test=0.27", help="Split by clip; else all is test.")
 @click.option(
-    "--depth", default="auto", show_default=True, metavar="auto/ground/constant:M/FILE/DIR"
+    "--depth", default="auto", show_default=True, metavar="auto/ground/mono/constant:M/FILE/DIR"
 )
 @click.option("--motion", default="auto", show_default=True, metavar="auto/static/drive:KMH/FILE")
 @click.option("--layers", type=click.Choice(["png16", "none"]), default="png16", show_default=True)

@@ -17,7 +17,7 @@ from rvsd_bench.errors import InputError
 @click.option("--preset", metavar="NAME", help="A shipped snowfall.  [default: moderate]")
 @click.option("--recipe", type=common.ExistingOrNot, metavar="FILE.toml", help="Your own snowfall.")
 @click.option(
-    "--depth", default="auto", show_default=True, metavar="auto/ground/constant:M/FILE/DIR"
+    "--depth", default="auto", show_default=True, metavar="auto/ground/mono/constant:M/FILE/DIR"
 )
 @click.option("--motion", default="auto", show_default=True, metavar="auto/static/drive:KMH/FILE")
 @click.option(

@@ -78,8 +78,9 @@ def rendered_again(
             motion=_motion_again(meta, Path(folder)),
         )
     now = json.loads(json.dumps(shot.facts["depth"]))
-    if now != meta["depth"]:
-        raise InputError(f"{place.label}: its depth was {meta['depth']}, now it is {now}")
+    then = {key: value for key, value in meta["depth"].items() if key != "fallback"}
+    if now != then:
+        raise InputError(f"{place.label}: its depth was {then}, now it is {now}")
     yield from (frame.snowy for frame in rendered(shot, clean))
 
 
@@ -115,8 +116,8 @@ def _is_light(value: Any) -> bool:
 def _depth_again(place: StoredVideo, meta: Meta, given: Path | None) -> str:
     facts = meta["depth"]
     source = facts.get("source")
-    if source == "ground":
-        return "ground"
+    if source in ("ground", "mono"):
+        return str(source)
     if source == "constant":
         return f"constant:{facts['depth_m']!r}"
     if given is None:
