@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rvsd_bench.generators.layers import Layers as Layers
     from rvsd_bench.generators.layers import read_layers as read_layers
+    from rvsd_bench.generators.pairs import SnowPairs as SnowPairs
     from rvsd_bench.generators.recipes import Recipe as Recipe
     from rvsd_bench.generators.recipes import load_recipe as load_recipe
     from rvsd_bench.generators.recipes import preset as preset
@@ -32,6 +33,7 @@ _EXPORTS = {
     "RenderedFrame": "rendering",
     "Scene": "scene",
     "Shot": "rendering",
+    "SnowPairs": "pairs",
     "flakes": "tracks",
     "in_weather": "weather",
     "load_recipe": "recipes",

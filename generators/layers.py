@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.generators.compose import compose, tables
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.weather import Weather, planes_in
+
+if TYPE_CHECKING:
+    from rvsd_bench.generators.rendering import RenderedFrame
 
 LEAST_T = 0.05
 """Networks are given no smaller transmission: dividing by it would amplify noise 20 times."""
@@ -83,6 +86,13 @@ def read_layers(
         return _for_networks(clean, stored, T, z, A, hazy, domain)
     S = A * (gain * p) - z * hazy
     return Layers(J, T, A, z, S, hazy + S, stored)
+
+
+def network_layers(frame: RenderedFrame) -> Layers:
+    """Return a rendered frame as `read_layers(..., target="network")` returns a stored one."""
+    J, T, A = tables(frame.domain)[0][frame.clean] / 65535, frame.T, frame.A
+    hazy = J * T + A * (1 - T)
+    return _for_networks(frame.clean, frame.snowy, T, frame.z, A, hazy, frame.domain)
 
 
 _PLANES = ("transmission", "coverage", "radiance")
