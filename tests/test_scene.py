@@ -110,9 +110,10 @@ def test_a_recipe_with_a_fault_in_any_corner_is_refused_when_it_is_read(
 
 def test_the_shipped_corpus_draws_snowfalls_winds_and_cameras_of_all_kinds() -> None:
     """Against medians and shares in closed form; and each can be simulated up to 3840 x 2160."""
-    scenes = [load_recipe("rvsd_like.toml").draw(7, f"clip {i}", i % 4) for i in range(600)]
+    recipe = load_recipe("rvsd_like.toml")
+    scenes = [recipe.draw(7, f"clip {i}", i % 4) for i in range(600)]
     rates = np.array([scene.snow.rate_mm_per_h for scene in scenes])
-    assert np.median(rates) == pytest.approx(np.sqrt(0.2 * 5.0), rel=0.15)
+    assert np.median(rates) == pytest.approx(np.sqrt(0.4 * 6.0), rel=0.15)
     east, _, north = np.array([scene.wind.velocity_m_per_s for scene in scenes]).T
     assert np.hypot(east, north).mean() == pytest.approx(2.5 * np.sqrt(np.pi / 2), rel=0.08)
     turned = np.histogram(np.arctan2(north, east), 8, (-np.pi, np.pi))[0]
@@ -120,7 +121,7 @@ def test_the_shipped_corpus_draws_snowfalls_winds_and_cameras_of_all_kinds() -> 
     lenses = [scene.camera.focal_mm for scene in scenes]
     assert {lens: pytest.approx(200, abs=50) for lens in (2.8, 4.25, 35.0)} == Counter(lenses)
     assert all(s.camera.near_m == (1.0 if s.camera.focal_mm == 2.8 else 0.3) for s in scenes)
-    for scene in sorted(scenes, key=lambda scene: -scene.snow.rate_mm_per_h)[:60]:
+    for scene in sorted(scenes, key=lambda scene: -scene.snow.rate_mm_per_h)[:12]:
         for height, width in ((720, 1280), (2160, 3840)):
             view = View(scene.camera.focal_px(width), (height, width), 0.3, 150.0)
             smallest_area_px2(size_law(scene.snow), scene, view)
