@@ -41,7 +41,7 @@ class Feet:
         share = np.float32(place - first)
         row = self.samples[first] + share * (self.samples[first + 1] - self.samples[first])
         across = (np.arange(width) + 0.5) * len(row) / width - 0.5
-        return np.interp(across, np.arange(len(row)), row).astype(np.float32)
+        return np.asarray(np.interp(across, np.arange(len(row)), row), np.float32)
 
 
 def follow_feet(clip: Clip, horizon: float) -> Feet:
