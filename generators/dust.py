@@ -230,6 +230,17 @@ def _poisson(quantile: float, mean: float) -> int:
     return max(0, math.ceil(pdtrik(quantile, mean))) if mean > 0 else 0
 
 
+@numba.njit(cache=True, error_model="numpy")
+def _between(share: Any, depth: Any) -> Any:
+    """Return between which pixels of a row the scene is not nearer than a whole shell."""
+    first, last = 0, depth.shape[0]
+    while first < last and share[depth[first] // STEP] == 0.0:
+        first += 1
+    while first < last and share[depth[last - 1] // STEP] == 0.0:
+        last -= 1
+    return first, last
+
+
 @numba.njit(
     "void(u2[:,:,::1], f4[:,::1], u2[:,:,:,::1], u2[:,:,:,::1], f4[:,::1], u2[:,::1], f4[::1],"
     "f4[::1], f4[:,::1], f4[:,::1])",
@@ -243,14 +254,15 @@ def _draw(
     shells, sheets, taps = columns.shape[:3]
     for y in range(depth.shape[0]):
         for s in range(shells - 1, -1, -1):  # far ones first
-            buffer[:] = 0.0
+            first, last = _between(share[s], depth[y])
+            buffer[first:last] = 0.0
             for k in range(sheets):
                 part = weight[s, k] * np.float32(1 / 65535)
                 for tap in range(taps):
                     row = rows[s, k, tap, y]
-                    for x in range(depth.shape[1]):
+                    for x in range(first, last):
                         buffer[x] += part * np.float32(tiles[s, row, columns[s, k, tap, x]])
-            for x in range(depth.shape[1]):
+            for x in range(first, last):
                 alpha = min(share[s, depth[y, x] // STEP] * buffer[x], np.float32(1.0))
                 C[y, x] = C[y, x] * (np.float32(1.0) - alpha)
                 P[y, x] = P[y, x] * (np.float32(1.0) - alpha) + alpha * light[s]
