@@ -13,8 +13,9 @@ from rvsd_bench.clip import ArrayClip, Frame
 from rvsd_bench.colour import decode_srgb
 from rvsd_bench.generators import Scene, prepare, preset, render, render_frame
 from rvsd_bench.generators.compose import compose
+from rvsd_bench.generators.flight import DEPTH, DU, GAIN, U, V
 from rvsd_bench.generators.glow import SPREADS, glow_of, lamps
-from rvsd_bench.generators.headlights import cone, strength
+from rvsd_bench.generators.headlights import cone, light_flakes, strength
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.scene import Light
 
@@ -170,6 +171,18 @@ def test_headlights_fall_with_the_square_of_distance_and_away_from_the_axis() ->
     assert middle == pytest.approx(1.0)
     assert beam[15, 20] == pytest.approx(0.5) and beam[5, 20] == pytest.approx(0.5)
     assert beam[10, 20 + 8] == pytest.approx(0.5 ** ((64 / (focal * np.tan(np.radians(20)))) ** 2))
+
+
+def test_a_flake_gets_the_headlight_of_its_distance_where_it_flies_in_the_beam() -> None:
+    light = Light(headlight_m2=90.0, headlight_offset_m=3.0)
+    beam = np.array([[0.0, 0.5], [0.25, 1.0]], np.float32)
+    rows = np.zeros((4, 10))
+    rows[:, GAIN] = 2.0
+    rows[:, DEPTH] = 3.0, 9.0, 9.0, 1.0
+    rows[:, U], rows[:, V] = (4.0, 12.0, -50.0, 12.0), (4.0, 4.0, 50.0, 4.0)
+    rows[3, DU] = -10.0  # half of its way it is in the cell on the left
+    light_flakes(rows, beam, light)
+    assert rows[:, GAIN] == pytest.approx([2.0, 2.5, 2.25, 2.0])
 
 
 def test_headlights_make_the_same_snow_brighter_most_of_all_near_flakes_on_the_axis() -> None:
