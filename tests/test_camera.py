@@ -15,10 +15,11 @@ from scipy.optimize import brentq
 
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators import Scene, prepare
+from rvsd_bench.generators import Scene, prepare, preset, render_frame
 from rvsd_bench.generators.flight import DU, DV, Flight, U, V
 from rvsd_bench.generators.population import Population, View
 from rvsd_bench.generators.recipes import Recipe
+from rvsd_bench.generators.region import Region
 from rvsd_bench.generators.scene import Camera, Wind
 from rvsd_bench.generators.turbulence import modes
 from rvsd_bench.recipe import structure
@@ -105,3 +106,19 @@ def test_rows_cannot_be_read_for_longer_than_a_frame_lasts() -> None:
     scene = Scene(camera=Camera(rolling_shutter_s=0.05))
     with pytest.raises(InputError, match=r"camera\.rolling_shutter_s 0\.05 exceeds"):
         prepare(clip, scene, seed=1, motion="static")
+
+
+@pytest.mark.parametrize("motion", ["static", "drive:60"])
+def test_a_crop_under_a_rolling_shutter_in_drifting_fog_is_that_of_the_whole_frame(
+    motion: str,
+) -> None:
+    clip = ArrayClip(np.full((4, 90, 160, 3), 90, np.uint8), fps=25.0)
+    storm = preset("blizzard")
+    camera = dataclasses.replace(storm.camera, rolling_shutter_s=0.04)
+    scene = dataclasses.replace(storm, camera=camera)
+    shot = prepare(clip, scene, seed=3, depth="constant:50", motion=motion)
+    whole = render_frame(shot, 3, clip[3])
+    for region in (Region(0, 0, 32, 40), Region(55, 101, 35, 59)):
+        part = render_frame(shot, 3, clip[3], region)
+        assert np.array_equal(part.snowy, region.of(whole.snowy))
+        assert np.array_equal(part.t16, region.of(whole.t16))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.generators.depth import GroundDepth, ground_plane, resolve_depth
+from rvsd_bench.generators.street.clip import render_street
 from rvsd_bench.seeds import stream
 
 H, W, HORIZON, FOCAL = 180, 320, 0.5, 288.0
@@ -96,3 +97,15 @@ def test_depth_with_obstacles_travels_to_other_processes_and_says_so_in_meta() -
     assert isinstance(again, GroundDepth)
     assert np.array_equal(again.at(2), source.at(2))
     assert source.facts["obstacles"] is True
+
+
+def test_the_haze_of_a_rendered_street_comes_nearer_to_that_of_its_true_depth() -> None:
+    street = render_street(frames=6, size=(120, 214), scene="street")
+    middle = np.s_[40:90, 64:150]  # the end of the street, with cars parked along it
+    errors = []
+    for known in (False, True):
+        source = resolve_depth(street, "ground", horizon=0.45, horizon_known=known)
+        hazes = [(np.minimum(street.depth(i), 70), source.at(i)) for i in (1, 4)]
+        errors.append(np.mean([np.abs(np.exp(-0.02 * a) - np.exp(-0.02 * b))[middle]
+                               for a, b in hazes]))  # fmt: skip
+    assert errors[1] < 0.9 * errors[0]
