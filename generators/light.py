@@ -15,6 +15,8 @@ from rvsd_bench.generators.sky import LUMA, sky_likeness
 DAY, NIGHT = (0.35, 0.85), (0.03, 0.06)
 """Between which limits the light of the air lies, linear; at night that away from lamps."""
 MOST_FRAMES = 32
+LEAST_WIDTH_PX = 480
+"""The light is looked for in frames made smaller by a whole number, down to this width."""
 
 
 def estimate_light(
@@ -37,9 +39,11 @@ def estimate_light(
     overhead = depth_source.facts.get("view") == "overhead"  # asphalt can be as even as sky
     for index in map(int, indices):
         frame = clip[index]
-        colour = _linear(frame)
-        depth = depth_source.at(index, frame)
-        sky = (depth >= 0.8 * depth.max()) & (sky_likeness(frame) > 0.5)
+        small = _shrunk(frame)
+        colour = _linear(small)
+        depth = _at_places(depth_source.at(index, frame), small.shape[:2])
+        like = sky_likeness(small, scale=len(small) / len(frame))
+        sky = (depth >= 0.8 * depth.max()) & (like > 0.5)
         if sky.mean() >= 0.005 and not overhead:
             skies.append((_above_horizon(colour, sky), _bright(colour, sky), sky.mean()))
         tops.append(np.median(colour[: max(1, len(colour) // 10)].reshape(-1, 3), axis=0))
@@ -53,6 +57,27 @@ def estimate_light(
         "seen": [float(value) for value in seen],
         "bright_sky": float(np.median([bright for _, bright, _ in skies])) if found else None,
     }
+
+
+def _shrunk(frame: Frame) -> Frame:
+    """Return a frame as the means over blocks of whole pixels, at least `LEAST_WIDTH_PX` wide."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    factor = max(1, width // LEAST_WIDTH_PX)
+    if factor == 1:
+        return frame
+    size = width // factor, max(1, height // factor)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _at_places(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a depth map at the places of the pixels of a smaller picture."""
+    rows, columns = (
+        ((np.arange(few) + 0.5) * many / few).astype(int)
+        for few, many in zip(size, depth.shape, strict=True)
+    )
+    return depth[np.ix_(rows, columns)]
 
 
 def _linear(frame: Frame) -> NDArray[np.float64]:
