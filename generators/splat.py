@@ -99,21 +99,22 @@ def _frame(shape: Any, box: Any) -> int:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _reach(shape: Any, dy: float, box: Any) -> Any:
+def _reach(shape: Any, dy: float, box: Any, over_cos: float, over_sin: float) -> Any:
     """Return between which columns of a box a streak can cover a row `dy` below its start.
 
-    The streak is a band of half width `EDGE` round its path, cut off as far beyond either end.
+    The streak is a band of half width `EDGE` round its path, cut off as far beyond either end. The
+    inverses of its cosine and sine are given, for a division takes long.
     """
     cos, sin, edge = shape[COS], shape[SIN], shape[EDGE]
     first, last = box[0] + 0.5 - shape[X], box[2] - 0.5 - shape[X]
     if abs(sin) > 1e-6:  # |dy cos - dx sin| < edge
-        middle, half = dy * cos / sin, edge / abs(sin)
+        middle, half = dy * cos * over_sin, edge * abs(over_sin)
         first, last = max(first, middle - half), min(last, middle + half)
     if abs(cos) > 1e-6:  # -edge < dx cos + dy sin < path + edge
-        one, other = (-edge - dy * sin) / cos, (shape[PATH] + edge - dy * sin) / cos
+        one, other = (-edge - dy * sin) * over_cos, (shape[PATH] + edge - dy * sin) * over_cos
         first, last = max(first, min(one, other)), min(last, max(one, other))
-    left = math.ceil(first + shape[X] - 0.5)
-    return left, max(left, math.floor(last + shape[X] - 0.5) + 1)
+    left = int(np.ceil(first + shape[X] - 0.5))
+    return left, max(left, int(np.floor(last + shape[X] - 0.5)) + 1)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -131,7 +132,7 @@ def _pixels(
     k, seen = 0, False
     for y in range(box[1], box[3]):
         dy, row = y + 0.5 - shape[Y], y - top
-        left, right = _reach(shape, dy, box)
+        left, right = _reach(shape, dy, box, 1.0 / cos, 1.0 / sin)
         for x in range(left, right):
             dx = x + 0.5 - shape[X]
             along[k], aside[k] = dx * cos + dy * sin, dy * cos - dx * sin
