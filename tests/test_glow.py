@@ -35,6 +35,7 @@ def _street(frames: int = 6, blinks: bool = False) -> ArrayClip:
 
 def _scene(name: str = "night", **parts: dict[str, Any]) -> Scene:
     scene = preset(name)
+    parts = {"tiers": {"dust_ratio": 2.0}} | parts  # the tiles of grain are what takes time
     changed = {k: dataclasses.replace(getattr(scene, k), **v) for k, v in parts.items()}
     return dataclasses.replace(scene, **changed)
 
