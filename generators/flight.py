@@ -134,12 +134,14 @@ def _sine(turns: float) -> float:
     """Return sin(2 pi turns) to 1e-3, by additions and products only: the same on any machine."""
     x = turns - np.floor(turns + 0.5)
     y = x * (8.0 - 16.0 * abs(x))
-    return y * (0.775 + 0.225 * abs(y))
+    sine: float = y * (0.775 + 0.225 * abs(y))
+    return sine
 
 
 @numba.njit("f8(f8, f8, f8)", inline="always", cache=True, error_model="numpy")
 def _wrap(x: float, low: float, period: float) -> float:
-    return x - period * np.floor((x - low) / period)
+    wrapped: float = x - period * np.floor((x - low) / period)
+    return wrapped
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -195,7 +197,8 @@ def _beside(
     if _outside(x, slack[0], box[0], low, high):
         return True
     low, high = min(top * near, top * far) - pad, max(end * near, end * far) + pad
-    return _outside(y, slack[1], box[1], low, high)
+    aside: bool = _outside(y, slack[1], box[1], low, high)
+    return aside
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -209,12 +212,12 @@ def _surely_unseen(
     """
     near, far, deep = z - slack[2], z + slack[2], box[2]
     if 2.0 * slack[2] >= deep:
-        return _beside(x, y, 0.0, deep, slack, box, pad, margin, lens)
+        return bool(_beside(x, y, 0.0, deep, slack, box, pad, margin, lens))
     if near <= reach and not _beside(x, y, max(near, 0.0), far, slack, box, pad, margin, lens):
         return False
     if near < 0.0 and near + deep <= reach:
-        return _beside(x, y, near + deep, deep, slack, box, pad, margin, lens)
-    return far < deep or _beside(x, y, 0.0, far - deep, slack, box, pad, margin, lens)
+        return bool(_beside(x, y, near + deep, deep, slack, box, pad, margin, lens))
+    return far < deep or bool(_beside(x, y, 0.0, far - deep, slack, box, pad, margin, lens))
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -333,9 +336,10 @@ def _see(
     vx, vz = moved[3, k] + wx + pace * cosine, moved[5, k] + wz - pace * sine
     vy = moved[4, k] + wy + fall
     rows[count, GAIN], rows[count, TURN] = traits[i, OWN_GAIN], traits[i, PHASE]
-    return z < reach and _project(
+    seen: bool = z < reach and _project(
         x, y, z, vx, vy, vz, traits[i, DIAMETER], when, lens, blur, rows, count
     )
+    return seen
 
 
 @numba.njit(

@@ -69,6 +69,6 @@ def keep_depth(source: DepthSource, clip: Clip, file: Path) -> KeptDepth:
 
 def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
     try:
-        return np.load(file, mmap_mode="r").shape == shape
+        return tuple(np.load(file, mmap_mode="r").shape) == shape
     except (OSError, ValueError, EOFError):
         return False

@@ -197,7 +197,7 @@ def _is_whole(clip: CachedClip) -> bool:
         frames = np.load(clip.frames_file, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return False
-    return frames.dtype == np.uint8 and frames.shape == (len(clip), *clip.size, 3)
+    return bool(frames.dtype == np.uint8 and frames.shape == (len(clip), *clip.size, 3))
 
 
 def _stamp(path: Path) -> str:
