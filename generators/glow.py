@@ -71,12 +71,14 @@ def facts() -> dict[str, Any]:
 
 def lamps(frame: Frame, threshold: float) -> NDArray[np.float32]:
     """Return how far lamps exceed a threshold in linear light, each cell's mean, float32 RGB."""
+    import cv2
+
     over = np.maximum(lin16() / np.float32(65535) - np.float32(threshold), 0).astype(np.float32)
-    rows, columns = cells(frame.shape[:2])
-    missing = (rows * CELL - frame.shape[0], columns * CELL - frame.shape[1])
-    whole = np.pad(frame, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    blocks = over[whole].reshape(rows, CELL, columns, CELL, 3)
-    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+    rows, columns = cells((frame.shape[0], frame.shape[1]))
+    below, beside = rows * CELL - frame.shape[0], columns * CELL - frame.shape[1]
+    whole = cv2.copyMakeBorder(frame, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+    shone = cv2.LUT(whole, over)
+    return np.asarray(cv2.resize(shone, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _blurred(lamps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
