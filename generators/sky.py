@@ -45,7 +45,7 @@ def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
 def _slope(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the length of the gradient by central differences, one-sided at the borders."""
     down, across = np.gradient(luma)
-    return np.sqrt(down * down + across * across)
+    return np.asarray(np.sqrt(down * down + across * across), np.float32)
 
 
 def _ramp(values: NDArray[np.float32], zero: float, one: float) -> NDArray[np.float32]:
