@@ -13,8 +13,10 @@ demo: fetch
 test: fetch
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# A benchmark that misses its target says so and returns 1; the others run all the same.
 bench: fetch
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@missed=; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || missed="$$missed $$script"; done; \
+	    if [ -n "$$missed" ]; then echo "targets missed:$$missed"; exit 1; fi
 
 pictures: $(READY)
 	$(BIN)/python -m pip install -qq -e '.[plots]'
