@@ -1,0 +1,1 @@
+"""Fit a snowfall to real falling snow."""

@@ -1,0 +1,63 @@
+"""Calibrate: from clips of real snow to a recipe on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rvsd_bench.calibration.fitting import Fit, fit, knobs
+from rvsd_bench.calibration.footage import Footage, look
+from rvsd_bench.calibration.writing import write_recipe
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import digest_source
+from rvsd_bench.generators import Scene
+from rvsd_bench.media.reading import find_clips, read_clip
+
+
+def calibrate(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    base: str,
+    scene: Scene,
+    background_m: float,
+    trials: int,
+    fps: float | None = None,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda line: None,
+) -> Fit:
+    """Fit a scene to clips of real snow and write it to `out`, a TOML file.
+
+    `base` is the name of the scene that the fit begins with. All clips are looked at before
+    anything is fitted. Raises InputError for clips from which no snow can be measured.
+    """
+    if out.suffix.lower() != ".toml":
+        raise InputError(f"--out {out}: a recipe is a .toml file")
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: its folder does not exist: make it first")
+    paths = find_clips(inputs)
+    footage = []
+    for path in paths:
+        real = look(read_clip(path, fps=fps))
+        report(_seen(real))
+        footage.append(real)
+    step = max(1, trials // 8)
+
+    def tell(trial: int, best: float) -> None:
+        if trial % step == 0:
+            report(f"trial {trial} of {trials}: distance {best:.3f}")
+
+    turns = knobs(footage)
+    result = fit(
+        footage, scene, turns, background_m=background_m, trials=trials, seed=seed, report=tell
+    )
+    write_recipe(out, result, footage, [digest_source(path) for path in paths], base)
+    return result
+
+
+def _seen(real: Footage) -> str:
+    across, down = real.statistics.motion_px
+    return (
+        f"{real.name}: {real.statistics.per_megapixel:.0f} flakes per megapixel and frame, moving "
+        f"{across:+.1f} px across and {down:+.1f} px down from frame to frame"
+    )

@@ -1,0 +1,87 @@
+"""`rvsd-bench calibrate`: fit a recipe to real falling snow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvsd_bench.cli import common
+
+if TYPE_CHECKING:
+    from rvsd_bench.calibration.imitating import Distance
+
+
+@click.command()
+@click.argument("real", nargs=-1, required=True, type=common.ExistingOrNot, metavar="REAL...")
+@click.option("--out", required=True, type=common.ExistingOrNot, metavar="FILE.toml")
+@click.option("--preset", default="light", show_default=True, help="The snowfall to begin with.")
+@click.option(
+    "--distance",
+    "background_m",
+    type=click.FloatRange(3, 1000),
+    default=40.0,
+    show_default=True,
+    metavar="M",
+    help="How far the background is, in metres.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=160,
+    show_default=True,
+    help="Snowfalls to try; each takes a good half second.",
+)
+@click.option("--fps", type=float, help="Rate of folders of frames.  [default: 25]")
+@common.seed_option
+@common.json_option
+def calibrate(
+    real: tuple[Path, ...],
+    out: Path,
+    preset: str,
+    background_m: float,
+    trials: int,
+    fps: float | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Fit snow, camera and haze to real falling snow, and write the recipe.
+
+    REAL are clips of one snowfall from one camera that stands still, or that was stabilised. The
+    distance is the Jensen-Shannon divergence of the flakes' area, contrast and elongation, plus the
+    squared logarithms of the ratios of their number and of the area that they cover, plus how far
+    their motion is off.
+    """
+    from rvsd_bench import generators
+    from rvsd_bench.calibration import calibrating
+    from rvsd_bench.calibration.writing import describe
+
+    result = calibrating.calibrate(
+        real,
+        out,
+        base=preset,
+        scene=generators.preset(preset),
+        background_m=background_m,
+        trials=trials,
+        fps=fps,
+        seed=seed,
+        report=common.say,
+    )
+    if as_json:
+        common.answer({"out": str(out), "trials": result.trials, **_numbers(result)})
+    for before, after in zip(result.before, result.after, strict=True):
+        common.say(f"distance before: {describe(before)}")
+        common.say(f"distance after:  {describe(after)}")
+    common.say(f"wrote {out}")
+
+
+def _numbers(result: Any) -> dict[str, Any]:
+    def parts(distance: Distance) -> dict[str, float]:
+        names = ("total", "shape", "count", "cover", "motion")
+        return {name: getattr(distance, name) for name in names}
+
+    return {
+        "before": [parts(d) for d in result.before],
+        "after": [parts(d) for d in result.after],
+    }

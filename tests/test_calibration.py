@@ -1,0 +1,224 @@
+"""Hold calibration to snow whose numbers are known: our own, before a background that stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rvsd_bench import cli
+from rvsd_bench.calibration.fitting import Knob, fit, knobs, turned
+from rvsd_bench.calibration.flakes import blobs, measure, residual
+from rvsd_bench.calibration.footage import Footage, look, on_edges
+from rvsd_bench.calibration.imitating import compare, distance, imitate
+from rvsd_bench.calibration.searching import search
+from rvsd_bench.calibration.writing import write_recipe
+from rvsd_bench.clip import ArrayClip
+from rvsd_bench.errors import InputError
+from rvsd_bench.generators import Scene, load_recipe, preset, render
+from rvsd_bench.media.video import write_ffv1
+
+SIZE = (176, 320)
+
+
+def _background() -> np.ndarray:
+    draw = np.random.Generator(np.random.Philox(3)).random((SIZE[0] // 8, SIZE[1] // 8, 3))
+    return np.kron(20 + 30 * draw, np.ones((8, 8, 1))).astype(np.uint8)
+
+
+def _planted(**parts: dict[str, Any]) -> Scene:
+    scene = preset("flurry")
+    parts = {"light": {"airlight": (0.35, 0.35, 0.35)}} | parts
+    changed = {k: dataclasses.replace(getattr(scene, k), **v) for k, v in parts.items()}
+    return dataclasses.replace(scene, **changed)
+
+
+def _snowing(scene: Scene, frames: int = 14, seed: int = 7) -> ArrayClip:
+    clean = ArrayClip(np.repeat(_background()[None], frames, axis=0), fps=25.0)
+    shot = render(clean, scene, seed, depth="constant:40", motion="static")
+    return ArrayClip(np.stack([f.snowy for f in shot]), fps=25.0, name="snowing")
+
+
+@pytest.fixture(scope="module")
+def truth() -> Scene:
+    """Return the snowfall that is to be found again."""
+    return _planted(snow={"rate_mm_per_h": 1.6}, camera={"shutter_s": 1 / 60, "hfov_deg": 40.0})
+
+
+@pytest.fixture(scope="module")
+def footage(truth: Scene) -> Footage:
+    """Return what is measured of it, in runs far enough apart that each shows other flakes."""
+    near = look(_snowing(truth))
+    far = dataclasses.replace(near, starts=tuple(range(0, 151, 50)))
+    runs = imitate(far, truth, 40.0, seed=11)
+    return dataclasses.replace(far, statistics=measure(runs, near.threshold))
+
+
+def test_a_blob_is_measured_as_it_was_drawn() -> None:
+    y, x = np.mgrid[:60, :80]
+    # An ellipse of half axes 12 and 4, slanted; uniform, so that its moments are a² / 4, b² / 4.
+    u, v = 0.8 * (x - 40) + 0.6 * (y - 30), -0.6 * (x - 40) + 0.8 * (y - 30)
+    inside = (u / 12) ** 2 + (v / 4) ** 2 <= 1
+    levels = np.where(inside, 50, 0).astype(np.int16)
+    levels[30, 40] = 60
+    levels[2, 2] = 70  # one pixel is no flake
+    ((area, peak, elongation),) = blobs(levels, levels >= 8)
+    assert area == inside.sum()
+    assert peak == 60
+    assert elongation == pytest.approx(3.0, rel=0.06)
+
+
+def test_only_what_is_brighter_than_both_neighbours_in_time_is_left() -> None:
+    still = np.full((3, 4, 3), 90, np.uint8)
+    flake = still.copy()
+    flake[1, 2] = 140
+    assert np.flatnonzero(residual(still, flake, still) > 0).tolist() == [6]
+    assert residual(still, flake, still)[1, 2] == 50
+    # Whatever rises for good, as light does, exceeds the frame before it only.
+    assert residual(still, flake, flake)[1, 2] == 50
+    assert residual(flake, flake, flake).max() == 0
+
+
+def test_the_dominant_motion_is_that_of_the_flakes() -> None:
+    draw = np.random.Generator(np.random.Philox(5)).random((60, 2))
+    frames = []
+    for index in range(4):
+        frame = np.full((160, 240, 3), 30, np.uint8)
+        for row, column in draw:
+            y, x = int(130 * row) + 7 * index, int(220 * column) - 3 * index
+            frame[y : y + 2, max(x, 0) : x + 2] = 120
+        frames.append(frame)
+    assert measure([frames], 8).motion_px == pytest.approx([-3, 7], abs=0.3)
+
+
+def test_a_search_finds_the_lowest_point_of_a_slanted_valley() -> None:
+    turn = np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
+    goal, steep = np.array([0.3, 0.7, 0.95]), np.array([1.0, 30.0, 5.0])
+
+    def valley(place: np.ndarray) -> float:
+        return float(steep @ (turn @ (place - goal)) ** 2)
+
+    trials = search(valley, np.full(3, 0.5), 0.1, ("valley",))
+    found, value = min((next(trials) for _ in range(300)), key=lambda trial: trial[1])
+    assert value < 1e-4
+    assert found == pytest.approx(goal, abs=0.01)
+
+
+def test_equal_snow_is_nearer_than_any_other(truth: Scene, footage: Footage) -> None:
+    def far(scene: Scene) -> float:
+        return compare([footage], scene, 40.0, seed=1)[0].total
+
+    own = far(truth)
+    for factor in (0.5, 2.0):
+        more = dataclasses.replace(truth.snow, rate_mm_per_h=1.6 * factor)
+        longer = dataclasses.replace(truth.camera, shutter_s=factor / 60)
+        assert own < 0.5 * far(dataclasses.replace(truth, snow=more))
+        assert own < far(dataclasses.replace(truth, camera=longer))
+
+
+def test_the_distance_of_a_snowfall_from_itself_is_nothing(footage: Footage) -> None:
+    itself = distance(footage.statistics, footage.statistics)
+    assert (itself.shape, itself.count, itself.cover, itself.motion) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "begin"), [("snow.rate_mm_per_h", 0.4), ("camera.shutter_s", 1 / 400)]
+)
+def test_a_planted_number_is_recovered(
+    path: str, begin: float, truth: Scene, footage: Footage
+) -> None:
+    (turn,) = (k for k in knobs([footage]) if k.path == path)
+    table, name = path.split(".")
+    part = getattr(truth, table)
+    base = dataclasses.replace(truth, **{table: dataclasses.replace(part, **{name: begin})})
+    found = fit([footage], base, [turn], background_m=40.0, trials=16)
+    ratio = getattr(getattr(found.scene, table), name) / getattr(part, name)
+    assert 1 / 1.3 < ratio < 1.3
+    assert found.after[0].shape <= found.before[0].shape
+    assert found.after[0].total < found.before[0].total
+
+
+def test_a_moving_camera_is_refused_and_told_by_the_edges_of_the_scene() -> None:
+    draw = np.random.Generator(np.random.Philox(9)).random((40, 60, 3))
+    scene = np.kron(40 + 150 * draw, np.ones((8, 8, 1))).astype(np.uint8)
+    moving = np.stack([scene[i : i + 120, 2 * i : 2 * i + 200] for i in range(20)])
+    with pytest.raises(InputError, match="its camera or its scene moves"):
+        look(ArrayClip(moving, name="ride"))
+
+
+def test_falling_snow_does_not_lie_on_the_edges_of_the_scene(truth: Scene) -> None:
+    clip = _snowing(truth, frames=4)
+    assert abs(on_edges([list(clip)], 8)) < 0.1
+
+
+def test_too_little_snow_and_too_short_a_clip_are_refused() -> None:
+    still = np.repeat(_background()[None], 12, axis=0)
+    with pytest.raises(InputError, match="shows 0 flakes in 10 frames"):
+        look(ArrayClip(still, name="clear"))
+    with pytest.raises(InputError, match="has 11 frames"):
+        look(ArrayClip(still[:11], name="short"))
+
+
+def test_a_place_and_its_number_are_each_other_s_inverse() -> None:
+    for knob in (Knob("snow.rate_mm_per_h", 0.05, 6.0), Knob("wind.velocity_m_per_s", -6, 6)):
+        assert [knob.value(0.0), knob.value(1.0)] == pytest.approx([knob.low, knob.high])
+        assert knob.place(knob.value(0.37)) == pytest.approx(0.37)
+
+
+def test_a_field_of_view_is_that_of_the_picture_not_of_the_window(footage: Footage) -> None:
+    wide = dataclasses.replace(footage, width=2 * footage.width)
+    scene = preset("light")
+    runs = imitate(wide, scene, 40.0)
+    half = math.radians(scene.camera.hfov_deg) / 2
+    cropped = math.degrees(2 * math.atan(math.tan(half) / 2))
+    narrow = dataclasses.replace(scene.camera, hfov_deg=cropped)
+    again = imitate(footage, dataclasses.replace(scene, camera=narrow), 40.0)
+    assert np.array_equal(runs[0][1], again[0][1])
+
+
+def test_a_written_recipe_is_the_fitted_scene_and_names_no_folder(
+    tmp_path: Path, footage: Footage
+) -> None:
+    turns = knobs([footage])
+    scene = turned(preset("light"), turns, np.linspace(0.3, 0.7, len(turns)))
+    found = fit([footage], scene, turns, background_m=40.0, trials=1)
+    path = tmp_path / "recipe.toml"
+    write_recipe(path, found, [footage], ["ab" * 32], "light")
+    drawn = load_recipe(path).draw(0)
+    for table in ("snow", "wind", "fog", "camera", "light"):
+        ours = dataclasses.asdict(getattr(found.scene, table))
+        theirs = dataclasses.asdict(getattr(drawn, table))
+        for name, value in ours.items():
+            same = value if value is None or isinstance(value, str) else pytest.approx(value, 1e-3)
+            assert theirs[name] == same, name
+    text = path.read_text()
+    assert "sha256 abab" in text
+    assert str(tmp_path) not in text
+
+
+def test_the_command_writes_what_generate_reads_and_refuses_what_is_no_recipe(
+    tmp_path: Path,
+    truth: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_ffv1(tmp_path / "snow.mkv", _snowing(truth), 25.0)
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr("sys.argv", ["rvsd-bench", "calibrate", *words])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return int(left.value.code or 0)
+
+    source, out = str(tmp_path / "snow.mkv"), tmp_path / "recipe.toml"
+    assert run(source, "--out", str(out), "--trials", "2", "--json") == 0
+    said = capsys.readouterr()
+    assert "distance before" in said.err and "distance after" in said.err
+    assert '"after"' in said.out
+    load_recipe(out)
+    assert run(source, "--out", str(tmp_path / "recipe.txt")) == 2
+    assert "a recipe is a .toml file" in capsys.readouterr().err
