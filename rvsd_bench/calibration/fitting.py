@@ -8,8 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rvsd_bench.calibration.flakes import measure
 from rvsd_bench.calibration.footage import Footage
-from rvsd_bench.calibration.imitating import Distance, compare
+from rvsd_bench.calibration.imitating import (
+    COMPONENTS,
+    Distance,
+    compare,
+    divergence,
+    imitate,
+)
 from rvsd_bench.calibration.searching import Vector, search
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators import Scene
@@ -57,6 +64,9 @@ class Fit:
     before: tuple[Distance, ...]
     """One per clip, of the scene that the fit began with."""
     after: tuple[Distance, ...]
+    divergence: tuple[float, float]
+    """Symmetric Kullback-Leibler divergence of Gaussian mixtures, before and after: a second
+    opinion, that nothing was fitted to."""
     trials: int
 
 
@@ -136,8 +146,21 @@ def fit(
         knobs=tuple(turns),
         before=tuple(judged[0]),
         after=tuple(judged[1]),
+        divergence=(
+            _divergence(footage, base, background_m, seed + HELD_OUT),
+            _divergence(footage, found, background_m, seed + HELD_OUT),
+        ),
         trials=len(tried),
     )
+
+
+def _divergence(footage: Sequence[Footage], scene: Scene, background_m: float, seed: int) -> float:
+    values = []
+    for real in footage:
+        synthetic = measure(imitate(real, scene, background_m, seed), real.threshold)
+        enough = len(synthetic.features) >= 2 * COMPONENTS
+        values.append(divergence(real.statistics, synthetic) if enough else math.nan)
+    return float(np.mean(values))
 
 
 def _start(footage: Sequence[Footage], base: Scene, turns: Sequence[Knob]) -> Vector:

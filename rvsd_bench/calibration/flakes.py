@@ -111,10 +111,7 @@ def _dequantised(table: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _correlation(now: NDArray[np.bool_], then: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return how often snow lies at each shift from earlier snow, [2R+1, 2R+1], R at most 48 px.
-
-    Long streaks and large discs would drown the small flakes: each mask is divided by its own blur.
-    """
+    """Return how often snow lies at each shift from earlier snow, [2R+1, 2R+1], R at most 48 px."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     reach = min(FARTHEST_PX, min(now.shape) // 4)

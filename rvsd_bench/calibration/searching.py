@@ -40,9 +40,8 @@ def search(
     c_many = min(1 - c_one, 2 * (mass - 2 + 1 / mass) / ((size + 2) ** 2 + mass))
     damping = 1 + 2 * max(0.0, math.sqrt((mass - 1) / (size + 1)) - 1) + c_step
     usual = math.sqrt(size) * (1 - 1 / (4 * size) + 1 / (21 * size**2))
-    mean, covariance = np.array(start), np.eye(size)
+    mean, covariance, draw = np.array(start), np.eye(size), stream(*key)
     step_path, path = np.zeros(size), np.zeros(size)
-    draw = stream(*key)
     while True:
         values, axes = np.linalg.eigh(covariance)
         root = axes * np.sqrt(np.maximum(values, 1e-12))

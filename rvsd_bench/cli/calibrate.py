@@ -73,6 +73,7 @@ def calibrate(
     for before, after in zip(result.before, result.after, strict=True):
         common.say(f"distance before: {describe(before)}")
         common.say(f"distance after:  {describe(after)}")
+    common.say("divergence of mixtures: {:.2f} before, {:.2f} after".format(*result.divergence))
     common.say(f"wrote {out}")
 
 
