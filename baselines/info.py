@@ -5,9 +5,9 @@ Nothing here imports torch before a model runs, so that names and licences can b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from rvsd_bench.errors import InputError
 
@@ -34,10 +34,18 @@ class ModelInfo:
     """Height and width must be divisible by this; the runner pads and crops."""
     min_size: int = 1
     """The least height and width; the runner pads and crops."""
+    stride: int | None = None
+    """How many frames of a window that emits `all` are kept, its middle ones; all by default.
+
+    With 1 every frame is restored with as many neighbours on either side as there are."""
     tiling: Literal["ok", "discouraged", "internal"] = "ok"
     """Whether tiles change the result much (`discouraged`) or the model cuts its own."""
+    tile: int | None = None
+    """Larger frames are cut into tiles of about this many pixels a side unless the user says
+    otherwise: what lets the model run where memory is small."""
     causal: bool = False
     half: bool = False
+    """Whether it keeps its quality where torch may compute in 16 bits (`--precision`)."""
     batchable: bool = True
     about: str = ""
     """What it does, in a line for `list`."""
@@ -65,6 +73,10 @@ class ModelInfo:
                 f"model {self.name!r}: a model that emits the centre frame needs an odd window, "
                 f"got {self.window}"
             )
+        if self.stride is not None and not 1 <= self.stride <= (self.window or 0):
+            raise InputError(
+                f"model {self.name!r}: a stride must lie from 1 to the window, got {self.stride}"
+            )
         if self.multiple < 1 or self.min_size < 1:
             raise InputError(f"model {self.name!r}: multiple and min_size must be at least 1")
 
@@ -81,6 +93,23 @@ class VideoRestorer(Protocol):
 
         Only clips that `info` allows arrive: T frames, legal sizes. The clip must not be changed
         in place. With `emits="center"` only the middle frame of the answer is used.
+        """
+
+
+@runtime_checkable
+class StagedRestorer(VideoRestorer, Protocol):
+    """A restorer whose first stage looks at single frames, so that each is encoded only once.
+
+    Its answer to a clip must be that of `decode` to the clip and the codes of its frames.
+    """
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Map frames [N, 3, H, W] to codes, each [N, ...]; no frame may see another."""
+
+    def decode(self, clip: Tensor, codes: tuple[Tensor, ...], keep: Sequence[int]) -> Tensor:
+        """Restore the frames `keep` of a clip [B, T, 3, H, W] with codes [B, T, ...].
+
+        Returns [B, len(keep), 3, H, W].
         """
 
 

@@ -19,7 +19,7 @@ HEAVY = ("torch", "cv2", "pandas", "pyiqa", "numba", "av", "scipy", "imageio", "
 # The rooms may use these parts of rvsd_bench and no others. See docs/architecture.md.
 SHARED = {
     "generators": {"clip", "colour", "errors", "files", "guided", "media", "recipe", "seeds"},
-    "baselines": {"clip", "data", "errors", "files", "guided", "media", "registry"},
+    "baselines": {"clip", "data", "errors", "files", "guided", "media", "recipe", "registry"},
     "leaderboard": {"__version__", "columns", "errors", "files"},
 }
 
@@ -27,7 +27,7 @@ SHARED = {
 TORCH = {
     "rvsd_bench/metrics/perceptual.py",
     "rvsd_bench/metrics/noreference.py",
-    "rvsd_bench/restoring/runner.py",
+    "rvsd_bench/restoring/calling.py",
     "generators/pairs.py",
 }
 

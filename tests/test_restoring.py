@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -97,6 +97,104 @@ def test_a_clip_shorter_than_the_window_repeats_its_last_frame() -> None:
     model = Witness(ModelInfo("all", window=4))
     assert len(list(restore(model, numbered(2)))) == 2
     assert model.windows == [[0, 1, 1, 1]]
+
+
+def test_with_a_stride_of_one_each_frame_has_its_neighbours_on_both_sides() -> None:
+    model = Witness(ModelInfo("all", window=3, stride=1))
+    list(restore(model, numbered(5)))
+    assert model.windows == [[0, 1, 2], [0, 1, 2], [1, 2, 3], [2, 3, 4], [2, 3, 4]]
+    fast = Witness(model.info)
+    list(restore(fast, numbered(5), stride=3))
+    assert fast.windows == [[0, 1, 2], [2, 3, 4]]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 9, 23])
+def test_every_stride_puts_every_frame_in_its_place(stride: int, count: int) -> None:
+    clip = noise(count, 3, 4)
+    restored = restore(Witness(ModelInfo("all", window=5)), clip, stride=stride)
+    assert np.array_equal(stacked(iter(restored)), clip.frames)
+    assert np.array_equal(np.stack([restored[i] for i in range(count)]), clip.frames)
+
+
+@dataclass
+class Staged:
+    """A model in two stages: blurs each frame, then takes the mean over the window."""
+
+    info: ModelInfo = field(default_factory=lambda: ModelInfo("staged", window=3, stride=1))
+    encoded: int = 0
+    kept: list[int] = field(default_factory=list)
+
+    def encode(self, frames: Tensor) -> tuple[Tensor, ...]:
+        self.encoded += len(frames)
+        return (blur_model().network(frames), frames[:, :1])
+
+    def decode(self, clip: Tensor, codes: tuple[Tensor, ...], keep: Sequence[int]) -> Tensor:
+        self.kept.append(len(keep))
+        blurred, red = codes
+        return ((blurred + red) / 2).mean(dim=1, keepdim=True) + 0 * clip[:, list(keep)]
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        codes = self.encode(clip.flatten(0, 1))
+        window = tuple(code.unflatten(0, clip.shape[:2]) for code in codes)
+        return self.decode(clip, window, range(clip.shape[1]))
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_no_frame_is_encoded_twice_and_only_what_is_kept_is_decoded(tile: int | None) -> None:
+    clip, model = noise(9, 20, 24), Staged()
+    whole = Witness(model.info, Staged())
+    staged = stacked(iter(restore(model, clip, tile=tile, overlap=4)))
+    assert np.array_equal(staged, stacked(iter(restore(whole, clip, tile=tile, overlap=4))))
+    assert model.encoded == 9 * (1 if tile is None else 4)
+    assert set(model.kept) == {1}
+
+
+def test_codes_that_would_fill_the_memory_are_computed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip, kept, forgetful = noise(6, 8, 8), Staged(), Staged()
+    wanted = stacked(iter(restore(kept, clip)))
+    monkeypatch.setattr(restoring, "KEPT_BYTES", 3000)  # one frame's codes are 1,024 bytes
+    assert np.array_equal(stacked(iter(restore(forgetful, clip))), wanted)
+    assert kept.encoded == 6
+    assert 6 < forgetful.encoded <= 18
+
+
+def test_an_answer_of_the_second_stage_is_checked_too() -> None:
+    class Wrong(Staged):
+        def decode(self, clip: Tensor, codes: tuple[Tensor, ...], keep: Sequence[int]) -> Tensor:
+            return clip
+
+    with pytest.raises(InputError, match=r"returned \[1, 3, 3, 4, 6\] for \[1, 1, 3, 4, 6\]"):
+        list(restore(Wrong(), numbered(4)))
+
+
+def test_large_frames_are_cut_as_the_model_asks_unless_the_user_wants_them_whole() -> None:
+    model = Witness(ModelInfo("greedy", tile=16))
+    list(restore(model, noise(1, 40, 40)))
+    assert set(model.shapes) == {(1, 1, 3, 16, 16)}
+    whole = Witness(model.info)
+    list(restore(whole, noise(1, 40, 40), tile=0))
+    assert whole.shapes == [(1, 1, 3, 40, 40)]
+
+
+def test_sixteen_bits_are_used_where_the_model_bears_them_and_refused_elsewhere() -> None:
+    seen: list[torch.dtype] = []
+
+    def product(clip: Tensor) -> Tensor:
+        seen.append((clip.flatten(-2) @ clip.flatten(-2).mT).dtype)
+        return clip
+
+    list(
+        restore(Witness(ModelInfo("net", half=True), product), noise(1, 4, 4), precision="bfloat16")
+    )
+    list(restore(Witness(ModelInfo("net", half=True), product), noise(1, 4, 4)))
+    assert seen == [torch.bfloat16, torch.float32]
+    with pytest.raises(InputError, match="'net' does not say that it bears bfloat16"):
+        restore(Witness(ModelInfo("net")), noise(1, 4, 4), precision="bfloat16")
+    with pytest.raises(InputError, match="no precision named 'bf16'"):
+        restore(Witness(ModelInfo("net", half=True)), noise(1, 4, 4), precision="bf16")
 
 
 def test_a_whole_clip_model_sees_long_chunks_that_overlap() -> None:
@@ -215,6 +313,8 @@ def test_two_tiles_that_disagree_are_blended_by_a_rising_line() -> None:
         (lambda clip: clip / 0, "'net' returned values that are not finite"),
         (lambda clip: clip * 255, "'net' returned values from .* to 255; they must lie in"),
         (lambda clip: clip - 100, "'net' returned values from -99"),
+        (lambda clip: clip.numpy(), "'net' returned a numpy.ndarray, not a torch tensor"),
+        (lambda clip: None, "'net' returned a builtins.NoneType, not a torch tensor"),
         (lambda clip: clip @ clip, "'net' failed on a clip of shape .*RuntimeError"),
     ],
 )

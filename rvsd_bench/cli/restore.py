@@ -30,9 +30,27 @@ from rvsd_bench.cli.common import (
     help="Folders of pictures, or one lossless .mkv a clip.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--tile", type=click.IntRange(min=8), metavar="PX", help="Cut frames into squares.")
+@click.option(
+    "--tile",
+    type=click.IntRange(min=0),
+    metavar="PX",
+    help="Cut frames into squares; 0: whole frames.  [default: as the model says]",
+)
 @click.option(
     "--overlap", type=click.IntRange(min=0), default=32, show_default=True, help="Of tiles, in px."
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Frames kept of a window: 1 is best, its length fastest.  [default: as the model says]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the network's arithmetic, where it bears less.",
 )
 @click.option("--fps", type=float, help="Rate of an INPUT that is a folder of frames.")
 @click.option("--trust-code", is_flag=True, help="Let `py:FILE.py:build` run that file.")
@@ -47,6 +65,8 @@ def restore(
     device: str,
     tile: int | None,
     overlap: int,
+    stride: int | None,
+    precision: str,
     fps: float | None,
     trust_code: bool,
     force: bool,
@@ -59,6 +79,7 @@ def restore(
     them. Clips that are finished are kept when the command is run again.
     """
     from rvsd_bench.baselines import load, method_id, parse, pick_device
+    from rvsd_bench.restoring.runner import Way
     from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
     spec = parse(model)
@@ -75,8 +96,7 @@ def restore(
         outputs,
         method=method_id(spec, restorer.info.weights_sha256),
         container=container,
-        tile=tile,
-        overlap=overlap,
+        way=Way(tile, overlap, stride, precision),
         device=chosen,
         fps=fps,
         force=force,

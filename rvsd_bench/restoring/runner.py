@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
+from rvsd_bench.baselines.info import ModelInfo, StagedRestorer, VideoRestorer
 from rvsd_bench.clip import Clip, Frame, from_torch, to_torch
-from rvsd_bench.restoring.tiling import require_tiles, run_padded
+from rvsd_bench.restoring import calling
+from rvsd_bench.restoring.tiling import Grid, Tile, plan_grid, require_tiles
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 CHUNK, CONTEXT = 16, 4
 """Models of whole clips get chunks of 16 frames with 4 more on either side, to bound memory."""
+KEPT_BYTES = 2**31
+"""Codes beyond this many bytes are computed again when the next window needs them."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model is run over a clip; `restore` explains each."""
+
+    tile: int | None = None
+    overlap: int = 32
+    stride: int | None = None
+    precision: str = "float32"
+
+
+PLAIN = Way()
+"""As the model itself says, in float32."""
+
+
+def require_way(info: ModelInfo, way: Way) -> None:
+    """Raise InputError for a way in which a model cannot be run."""
+    require_tiles(info, way.tile, way.overlap)
+    calling.require_precision(info, way.precision)
 
 
 def restore(
@@ -27,18 +50,30 @@ def restore(
     *,
     tile: int | None = None,
     overlap: int = 32,
+    stride: int | None = None,
+    precision: str = "float32",
     device: str = "cpu",
 ) -> RestoredClip:
     """Return the clip restored by a model, computed when its frames are asked for.
 
-    Any length works: windows repeat the clip's first and last frame where they reach beyond it.
-    Any size works: frames are padded by reflection (by their edge where they are too small for
-    that) to what `model.info` asks for and cropped afterwards. `tile` cuts frames into squares of
-    about that many pixels, which overlap and are blended linearly; the grid is the same for every
-    frame. Values are clipped and rounded to uint8 once. The model must lie on `device`.
+    Any length works: windows are moved back, or repeat the clip's first and last frame, where
+    they reach beyond it. Any size works: frames are padded by reflection (by their edge where they
+    are too small for that) to what `model.info` asks for and cropped afterwards.
+
+    `tile` cuts frames into squares of about that many pixels, which overlap and are blended
+    linearly; the grid is the same for every frame. None: as `model.info.tile` says; 0: whole
+    frames. `stride` is how many frames of a window are kept (None: as `model.info.stride` says; 1
+    restores each frame with the most neighbours, the window's length is fastest); it means nothing
+    to models of single frames, centre frames or whole clips. `precision` (float32, bfloat16,
+    float16) is that of torch's autocast. Values are clipped and rounded to uint8 once. The model
+    must lie on `device`.
     """
-    require_tiles(model.info, tile, overlap)
-    return RestoredClip(model, clip, tile, overlap, device)
+    require_way(model.info, Way(tile, overlap, stride, precision))
+    chosen = model.info.tile if tile is None else tile
+    if tile is None and chosen is not None:
+        overlap = min(overlap, chosen // 2)
+    grid = plan_grid(clip.size, model.info, chosen, overlap)
+    return RestoredClip(model, clip, grid, _step(model.info, stride), precision, device)
 
 
 @dataclass(frozen=True)
@@ -47,8 +82,10 @@ class RestoredClip:
 
     model: VideoRestorer
     source: Clip
-    tile: int | None
-    overlap: int
+    grid: Grid
+    step: int
+    """How many frames each window adds."""
+    precision: str
     device: str
 
     @property
@@ -81,17 +118,16 @@ class RestoredClip:
 
     def __getitem__(self, index: int) -> Frame:
         position = range(len(self))[index]
-        window = _window(position // _step(self.model.info), len(self), self.model.info)
-        tensors = {read: self._load(self.source[read]) for read in sorted(set(window.reads))}
-        return self._run([tensors[read] for read in window.reads], window)[position - window.first]
+        window = self._window(position // self.step)
+        held = {read: self._load(self.source[read]) for read in sorted(set(window.reads))}
+        return self._run([held[read] for read in window.reads], window)[position - window.first]
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in order, holding one window of them and decoding each once."""
-        info, count = self.model.info, len(self)
-        held: dict[int, Tensor] = {}
+        held: dict[int, _Held] = {}
         frames = enumerate(self.source)
-        for number in range(math.ceil(count / _step(info))):
-            window = _window(number, count, info)
+        for number in range(math.ceil(len(self) / self.step)):
+            window = self._window(number)
             while max(window.reads) not in held:
                 position, frame = next(frames)
                 held[position] = self._load(frame)
@@ -99,16 +135,51 @@ class RestoredClip:
                 del held[past]
             yield from self._run([held[read] for read in window.reads], window)
 
-    def _load(self, frame: Frame) -> Tensor:
-        return to_torch([frame])[0, 0].to(self.device)
+    def _load(self, frame: Frame) -> _Held:
+        return _Held(self.grid.pad(to_torch([frame])[0, 0].to(self.device)))
 
-    def _run(self, frames: list[Tensor], window: _Window) -> list[Frame]:
+    def _run(self, frames: Sequence[_Held], window: _Window) -> list[Frame]:
         """Restore one window and return the frames of it that count."""
+        keep = range(window.skip, window.skip + window.count)
+        with calling.inference(self.device, self.precision):
+            answers = (
+                self._answer(number, tile, frames, keep)
+                for number, tile in enumerate(self.grid.tiles)
+            )
+            return from_torch(self.grid.join(answers))
+
+    def _answer(self, number: int, tile: Tile, frames: Sequence[_Held], keep: range) -> Tensor:
+        """Restore one tile of one window: [1, len(keep), 3, h, w]."""
         import torch
 
-        with torch.inference_mode():
-            restored = run_padded(self.model, torch.stack(frames)[None], self.tile, self.overlap)
-            return from_torch(restored[:, window.skip : window.skip + window.count])
+        model = self.model
+        parts = [held.frame[:, tile.rows, tile.columns] for held in frames]
+        clip = torch.stack(parts)[None]
+        if not isinstance(model, StagedRestorer):
+            return calling.call(model, clip)[:, keep.start : keep.stop]
+        codes = []
+        for held, part in zip(frames, parts, strict=True):
+            if number not in held.codes:
+                found = calling.encode(model, part)
+                if sum(other.bytes for other in frames) + _bytes(found) <= KEPT_BYTES:
+                    held.codes[number] = found
+            codes.append(held.codes.get(number) or found)
+        return calling.decode(model, clip, codes, keep)
+
+    def _window(self, number: int) -> _Window:
+        return _window(number, len(self), self.model.info, self.step)
+
+
+@dataclass
+class _Held:
+    """A padded frame [3, H, W] that windows still need, and the codes of its tiles."""
+
+    frame: Tensor
+    codes: dict[int, calling.Codes] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(_bytes(codes) for codes in self.codes.values())
 
 
 @dataclass(frozen=True)
@@ -121,26 +192,32 @@ class _Window:
     skip: int
 
 
-def _step(info: ModelInfo) -> int:
+def _step(info: ModelInfo, stride: int | None) -> int:
     if info.emits == "center":
         return 1
-    return info.window or CHUNK
+    if info.window is None:
+        return CHUNK
+    return min(stride or info.stride or info.window, info.window)
 
 
-def _window(number: int, length: int, info: ModelInfo) -> _Window:
-    """Return the number-th window over a clip; the last one is moved back so that it is full."""
-    step = _step(info)
+def _window(number: int, length: int, info: ModelInfo, step: int) -> _Window:
+    """Return the number-th window over a clip.
+
+    The frames that it adds lie in its middle; at the ends of the clip a window is moved so that it
+    is full, and only one that is longer than the clip repeats frames.
+    """
     first = number * step
     count = min(step, length - first)
     if info.window is None:
         start = max(0, first - CONTEXT)
-        return _Window(
-            tuple(range(start, min(length, first + count + CONTEXT))), first, count, first - start
-        )
-    if info.emits == "center":
-        start, skip = first - info.window // 2, info.window // 2
-    else:
-        start = max(0, min(first, length - info.window))
-        skip = first - start
-    reads = (min(max(i, 0), length - 1) for i in range(start, start + info.window))
-    return _Window(tuple(reads), first, count, skip)
+        reads = tuple(range(start, min(length, first + count + CONTEXT)))
+        return _Window(reads, first, count, first - start)
+    start = first - (info.window - step) // 2
+    if info.emits == "all":
+        start = max(0, min(start, length - info.window))
+    inside = (min(max(i, 0), length - 1) for i in range(start, start + info.window))
+    return _Window(tuple(inside), first, count, first - start)
+
+
+def _bytes(codes: calling.Codes) -> int:
+    return sum(code.numel() * code.element_size() for code in codes)

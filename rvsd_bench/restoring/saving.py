@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,7 @@ from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchEr
 from rvsd_bench.files import digest_source, publish_folder, write_json
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.media.reading import find_clips, read_clip
-from rvsd_bench.restoring.runner import restore
-from rvsd_bench.restoring.tiling import require_tiles
+from rvsd_bench.restoring.runner import PLAIN, Way, require_way, restore
 
 CONTAINERS = ("png", "jpg", "ffv1")
 
@@ -71,8 +70,7 @@ def save_restored(
     *,
     method: str,
     container: str = "png",
-    tile: int | None = None,
-    overlap: int = 32,
+    way: Way = PLAIN,
     device: str = "cpu",
     fps: float | None = None,
     force: bool = False,
@@ -84,24 +82,24 @@ def save_restored(
     says what changed, unless `force`. A clip that fails leaves nothing behind and does not stop
     the others: they are finished before PartialError names it. The error of an only clip is raised.
     """
-    require_tiles(model.info, tile, overlap)
+    require_way(model.info, way)
     saved: list[Saved] = []
     failures: dict[str, RvsdBenchError] = {}
-    way = {
+    made_by = {
         "method": method,
         "weights_sha256": model.info.weights_sha256,
         "facts": dict(model.info.facts),
         "container": container,
-        "tile": tile and [tile, overlap],
+        "way": asdict(way),
     }
     for output in outputs:
         try:
             clip = read_clip(output.source, fps=fps)
-            record = {**way, "input": output.source.name, "frames": len(clip), "fps": clip.fps}
+            record = {**made_by, "input": output.source.name, "frames": len(clip), "fps": clip.fps}
             record["input_sha256"] = digest_source(output.source)
             kept = not force and _finished(output, record)
             if not kept:
-                restored = restore(model, clip, tile=tile, overlap=overlap, device=device)
+                restored = restore(model, clip, **asdict(way), device=device)
                 _save(restored, output, record, container, track)
             saved.append(Saved(output.name, str(output.target), len(clip), kept))
         except RvsdBenchError as error:

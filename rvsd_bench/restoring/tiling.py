@@ -1,26 +1,24 @@
-"""Run a model on one window of any size: pad it, cut it into tiles, refuse impossible answers."""
+"""Pad frames to legal sizes, cut them into tiles that overlap, and put the answers together."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
-from rvsd_bench.errors import InputError, RvsdBenchError
+from rvsd_bench.baselines.info import ModelInfo
+from rvsd_bench.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-WILD = 10.0
-"""Values beyond this are no overshoot of [0, 1]: the model answers on another scale."""
-
 
 def require_tiles(info: ModelInfo, tile: int | None, overlap: int) -> None:
     """Raise InputError for tiles that overlap as far as they reach, or that a model cuts itself."""
-    if tile is None:
+    if not tile:
         return
     if info.tiling == "internal":
         raise InputError(f"model {info.name!r} cuts its own tiles; leave out --tile")
@@ -28,44 +26,81 @@ def require_tiles(info: ModelInfo, tile: int | None, overlap: int) -> None:
         raise InputError(f"tiles of {tile} px cannot overlap by {overlap} px")
 
 
-def run_padded(model: VideoRestorer, clip: Tensor, tile: int | None, overlap: int) -> Tensor:
-    """Restore a clip [1, T, 3, H, W] of any size, whole or in tiles of about `tile` pixels a side.
+@dataclass(frozen=True)
+class Tile:
+    """A part of the padded frame, and the weight of each of its rows and columns (float32)."""
 
-    The clip is padded to a legal size below and on the right, by reflection or, where it is too
-    small for that, by its edge, and cropped afterwards. Tiles are blended in float32. Raises
-    InputError naming the model if it fails or answers with a wrong shape, values that are not
-    finite, or values far from [0, 1].
+    rows: slice
+    columns: slice
+    up: NDArray[np.float32]
+    across: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How frames of one size reach a model: padded below and on the right, and in tiles."""
+
+    size: tuple[int, int]
+    """Height and width of the frames."""
+    padded: tuple[int, int]
+    tiles: tuple[Tile, ...]
+    """One tile that covers all of the padded frame, or several that overlap."""
+
+    def pad(self, frame: Tensor) -> Tensor:
+        """Pad a frame [3, H, W] by reflection, or by its edge where it is too small for that."""
+        from torch.nn.functional import pad
+
+        padded = frame[None]
+        for axis in (-1, -2):
+            size = frame.shape[axis]
+            more = self.padded[axis] - size
+            if more:
+                edges = (0, more, 0, 0) if axis == -1 else (0, 0, 0, more)
+                padded = pad(padded, edges, mode="reflect" if more < size else "replicate")
+        return padded[0]
+
+    def join(self, answers: Iterable[Tensor]) -> Tensor:
+        """Blend answers [..., h, w], one for each tile, in float32 and cut the padding off.
+
+        No more than one answer at a time is held beside their sum.
+        """
+        import torch
+
+        height, width = self.size
+        if len(self.tiles) == 1:
+            (answer,) = answers
+            return answer[..., :height, :width]
+        total, weights = None, None
+        for tile, answer in zip(self.tiles, answers, strict=True):
+            weight = torch.outer(torch.from_numpy(tile.up), torch.from_numpy(tile.across))
+            weight = weight.to(answer.device)
+            if total is None or weights is None:
+                total = answer.new_zeros(*answer.shape[:-2], *self.padded)
+                weights = answer.new_zeros(self.padded)
+            total[..., tile.rows, tile.columns] += answer * weight
+            weights[tile.rows, tile.columns] += weight
+        assert total is not None and weights is not None
+        return (total / weights)[..., :height, :width]
+
+
+def plan_grid(size: tuple[int, int], info: ModelInfo, tile: int | None, overlap: int) -> Grid:
+    """Plan how frames of `size` (height, width) reach a model.
+
+    Tiles have about `tile` pixels a side (None or 0: one tile), rounded up to what the model
+    takes; neighbours share `overlap` pixels at least.
     """
-    import torch
-
-    height, width = clip.shape[-2:]
-    padded = _pad(clip, model.info)
-    if tile is None:
-        return _call(model, padded)[..., :height, :width]
-    info = model.info
-    overlap = _up(overlap, info.multiple)
-    tile = _up(max(tile, info.min_size, overlap + 1), info.multiple)
-    total, weights = torch.zeros_like(padded), torch.zeros_like(padded[0, 0, 0])
-    for rows, up in _cuts(padded.shape[-2], tile, overlap):
-        for columns, across in _cuts(padded.shape[-1], tile, overlap):
-            weight = torch.outer(torch.from_numpy(up), torch.from_numpy(across)).to(clip.device)
-            total[..., rows, columns] += _call(model, padded[..., rows, columns]) * weight
-            weights[rows, columns] += weight
-    return (total / weights)[..., :height, :width]
-
-
-def _pad(clip: Tensor, info: ModelInfo) -> Tensor:
-    """Pad below and on the right to the sizes a model takes."""
-    from torch.nn.functional import pad
-
-    padded = clip.flatten(0, 1)
-    for axis in (-1, -2):
-        size = clip.shape[axis]
-        more = _up(max(size, info.min_size), info.multiple) - size
-        if more:
-            edges = (0, more, 0, 0) if axis == -1 else (0, 0, 0, more)
-            padded = pad(padded, edges, mode="reflect" if more < size else "replicate")
-    return padded.reshape(*clip.shape[:2], *padded.shape[1:])
+    height, width = (_up(max(length, info.min_size), info.multiple) for length in size)
+    if not tile:
+        side = overlap = max(height, width)
+    else:
+        overlap = _up(overlap, info.multiple)
+        side = _up(max(tile, info.min_size, overlap + 1), info.multiple)
+    tiles = tuple(
+        Tile(rows, columns, up, across)
+        for rows, up in _cuts(height, side, overlap)
+        for columns, across in _cuts(width, side, overlap)
+    )
+    return Grid(size, (height, width), tiles)
 
 
 def _up(size: int, multiple: int) -> int:
@@ -93,31 +128,3 @@ def _cuts(length: int, tile: int, overlap: int) -> list[tuple[slice, NDArray[np.
             weight[tile - overlap :] *= ramp[::-1]
         cuts.append((slice(start, start + tile), weight))
     return cuts
-
-
-def _call(model: VideoRestorer, clip: Tensor) -> Tensor:
-    """Run a model on one legal clip and refuse an answer that cannot be one."""
-    import torch
-
-    name, shape = model.info.name, list(clip.shape)
-    try:
-        restored = model(clip).float()
-    except RvsdBenchError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"model {name!r} ran out of memory on a clip of shape {shape}; use smaller --tile"
-        ) from error
-    except Exception as error:  # a stranger's network may raise anything
-        problem = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"model {name!r} failed on a clip of shape {shape}: {problem}") from error
-    if list(restored.shape) != shape:
-        raise InputError(f"model {name!r} returned {list(restored.shape)} for {shape}")
-    low, high = (float(value) for value in restored.aminmax())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"model {name!r} returned values that are not finite (NaN or infinity)")
-    if max(-low, high) > WILD:
-        raise InputError(
-            f"model {name!r} returned values from {low:.4g} to {high:.4g}; they must lie in [0, 1]"
-        )
-    return restored
