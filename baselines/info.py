@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rvsd_bench.errors import InputError
 
@@ -38,6 +38,8 @@ class ModelInfo:
     """How many frames of a window that emits `all` are kept, its middle ones; all by default.
 
     With 1 every frame is restored with as many neighbours on either side as there are."""
+    staged: bool = False
+    """Whether the model offers `encode` and `decode` (see `StagedRestorer`)."""
     tiling: Literal["ok", "discouraged", "internal"] = "ok"
     """Whether tiles change the result much (`discouraged`) or the model cuts its own."""
     tile: int | None = None
@@ -96,11 +98,11 @@ class VideoRestorer(Protocol):
         """
 
 
-@runtime_checkable
 class StagedRestorer(VideoRestorer, Protocol):
     """A restorer whose first stage looks at single frames, so that each is encoded only once.
 
-    Its answer to a clip must be that of `decode` to the clip and the codes of its frames.
+    Its `info` says `staged=True`; its answer to a clip must be that of `decode` to the clip and the
+    codes of its frames.
     """
 
     def encode(self, frames: Tensor) -> tuple[Tensor, ...]:

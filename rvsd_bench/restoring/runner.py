@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,18 +152,19 @@ class RestoredClip:
         """Restore one tile of one window: [1, len(keep), 3, h, w]."""
         import torch
 
-        model = self.model
         parts = [held.frame[:, tile.rows, tile.columns] for held in frames]
         clip = torch.stack(parts)[None]
-        if not isinstance(model, StagedRestorer):
-            return calling.call(model, clip)[:, keep.start : keep.stop]
-        codes = []
+        if not self.model.info.staged:
+            return calling.call(self.model, clip)[:, keep.start : keep.stop]
+        model = cast("StagedRestorer", self.model)
+        codes: list[calling.Codes] = []
         for held, part in zip(frames, parts, strict=True):
             if number not in held.codes:
-                found = calling.encode(model, part)
-                if sum(other.bytes for other in frames) + _bytes(found) <= KEPT_BYTES:
-                    held.codes[number] = found
-            codes.append(held.codes.get(number) or found)
+                codes.append(calling.encode(model, part))
+                if sum(other.bytes for other in frames) + _bytes(codes[-1]) <= KEPT_BYTES:
+                    held.codes[number] = codes[-1]
+            else:
+                codes.append(held.codes[number])
         return calling.decode(model, clip, codes, keep)
 
     def _window(self, number: int) -> _Window:
