@@ -214,7 +214,7 @@ def _ranged(value: Any, path: str) -> Iterator[tuple[str, float, tuple[float, fl
             yield from _ranged(inner, name)
         elif isinstance(inner, tuple):
             limits = item.metadata.get("range", (-math.inf, math.inf))
-            numbers = [n for n in inner if isinstance(n, float)]
+            numbers = [n for n in inner if type(n) in (int, float)]
             yield from ((f"{name}[{i}]", n, limits) for i, n in enumerate(numbers))
         elif isinstance(inner, (int, float)) and not isinstance(inner, bool):
             yield name, inner, item.metadata.get("range", (-math.inf, math.inf))

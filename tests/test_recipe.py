@@ -136,3 +136,13 @@ def test_what_is_chosen_may_hold_distributions_of_its_own() -> None:
 def test_a_distribution_that_cannot_be_drawn_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="x: a"):
         dict(distributions({"a": table}, "x"))
+
+
+def test_every_whole_number_of_a_tuple_is_held_to_the_range() -> None:
+    @dataclass(frozen=True)
+    class Gears:
+        teeth: tuple[int, ...] = bounded((11, 28), 9, 60)
+
+    assert structure(Gears, {"teeth": [9, 60]}, "b.toml").teeth == (9, 60)
+    with pytest.raises(InputError, match=r"b.toml: teeth\[1\] is 61, must lie in \[9, 60\]"):
+        structure(Gears, {"teeth": [9, 61]}, "b.toml")
