@@ -11,7 +11,7 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,17 +69,24 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def load_weights(network: nn.Module, path: Path) -> str:
+def load_weights(
+    network: nn.Module,
+    path: Path,
+    rename: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+) -> str:
     """Put the weights of a file into a network and return the SHA-256 of the file.
 
     Files may wrap the weights in `params_ema`, `params` or `state_dict`, and prefix their names by
-    `module.` or `generator.`. Raises InputError, and leaves the network as it was, for a file that
-    is damaged, wants to run code, is too large, or holds other names, shapes or kinds of numbers
-    than the network has, or numbers that are not finite.
+    `module.` or `generator.`; `rename` translates what other code calls them. Raises InputError,
+    and leaves the network as it was, for a file that is damaged, wants to run code, is too large,
+    or holds other names, shapes or kinds of numbers than the network has, or numbers that are not
+    finite.
     """
     _require_readable(path)
     wanted = network.state_dict()
     state = _unprefixed(_read_tensors(path), wanted)
+    if rename is not None:
+        state = rename(state)
     _audit(path, state, wanted)
     network.load_state_dict(state, strict=True)
     return sha256_file(path)
