@@ -24,7 +24,7 @@ from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.files import tree_digest, write_json
 from rvsd_bench.generators import Recipe, Shot, load_recipe
 from rvsd_bench.making import generating as making
-from rvsd_bench.making import publishing
+from rvsd_bench.making import publishing, writing
 from rvsd_bench.media.images import read_gray16, read_image, write_png
 
 # Little grain: its tiles are what takes time.
@@ -280,7 +280,7 @@ def test_an_only_clip_that_fails_leaves_no_folder(tmp_path: Path) -> None:
 
 def _failing_after(calls: int, error: BaseException) -> Callable[..., Any]:
     left = [calls]
-    write = publishing._write
+    write = writing._write
 
     def fail(*args: Any) -> Any:
         left[0] -= 1
@@ -303,7 +303,7 @@ def test_a_full_disk_or_an_interrupt_leaves_only_whole_videos(
     making.generate([clips], tmp_path / "whole", **FAST)
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "_write", _failing_after(calls, error))
+        patch.setattr(writing, "_write", _failing_after(calls, error))
         with pytest.raises(type(error)):
             making.generate([clips], out, **FAST)
     finished = {path.stem for path in out.glob("test/meta/*.json")}
@@ -320,7 +320,7 @@ def test_a_video_file_does_not_stay_when_its_layers_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = _clip(tmp_path / "clip")
-    monkeypatch.setattr(publishing, "_write", _failing_after(4, InputError("no such depth")))
+    monkeypatch.setattr(writing, "_write", _failing_after(4, InputError("no such depth")))
     with pytest.raises(InputError, match="no such depth"):
         making.generate([clip], tmp_path / "out", container="ffv1", **FAST)
     assert not (tmp_path / "out").exists()

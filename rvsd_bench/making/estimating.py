@@ -5,16 +5,13 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
-from rvsd_bench.making.publishing import shoot, with_layers_written, write_side
-
-if TYPE_CHECKING:
-    from rvsd_bench.generators import RenderedFrame
+from rvsd_bench.making.publishing import shoot
+from rvsd_bench.making.writing import opened_video
 
 MOST = 3
 """Videos, and frames of each, that are rendered."""
@@ -61,28 +58,14 @@ def _measure(job: Job) -> _Sample:
     render_frame(shot, 0, clip[0])  # compiled now, if it was not before
     prepared = time.perf_counter()
     indices = _spread(len(clip))
-    frames = [render_frame(shot, index, clip[index]) for index in indices]
-    size = _written(frames, job, clip.fps)
+    with tempfile.TemporaryDirectory() as name:
+        place = replace(job.place, root=Path(name))
+        with opened_video(place, clip.fps, layers=job.options.layers != "none") as video:
+            for index in indices:
+                video.add(render_frame(shot, index, video.clean.write(clip[index])))
+        size = sum(file.stat().st_size for file in Path(name).rglob("*") if file.is_file())
     pixels = len(indices) * clip.size[0] * clip.size[1]
     return _Sample(pixels, size, time.perf_counter() - prepared, prepared - began)
-
-
-def _written(frames: Sequence[RenderedFrame], job: Job, fps: float) -> int:
-    """Write frames as `make_video` does, to a place that is then removed; return the bytes."""
-    container = job.options.container
-    with tempfile.TemporaryDirectory() as name:
-        layers, clean, snow = (Path(name) / part for part in ("layers", "clean", "snow"))
-        if container == "ffv1":
-            clean, snow = clean.with_suffix(".mkv"), snow.with_suffix(".mkv")
-        else:
-            clean.mkdir()
-            snow.mkdir()
-        if job.options.layers != "none":
-            layers.mkdir()
-            list(with_layers_written(frames, layers, "", {}))
-        write_side(clean, (frame.clean for frame in frames), container, fps)
-        write_side(snow, (frame.snowy for frame in frames), container, fps)
-        return sum(file.stat().st_size for file in Path(name).rglob("*") if file.is_file())
 
 
 def _pixels(job: Job) -> int:

@@ -14,8 +14,9 @@ from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchEr
 from rvsd_bench.jobs import Task, Track, parse_shard, processes, run_tasks, untracked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
-from rvsd_bench.making.publishing import make_folder, make_video
+from rvsd_bench.making.publishing import make_video
 from rvsd_bench.making.stored import CONTAINERS, SPLITS, StoredVideo
+from rvsd_bench.making.writing import make_folder
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, Scene

@@ -107,6 +107,54 @@ class Timed:
         return iter(self.source)
 
 
+@dataclass(frozen=True)
+class Reencoded:
+    """A clip as it will be read back from JPEG pictures."""
+
+    source: Clip
+
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.source.name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.source.size
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """The source's time stamps in seconds."""
+        return self.source.times
+
+    @property
+    def fps(self) -> float:
+        """The source's frames per second."""
+        return self.source.fps
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The source's facts."""
+        return self.source.facts
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Frame:
+        return through_jpeg(self.source[index])
+
+    def __iter__(self) -> Iterator[Frame]:
+        return map(through_jpeg, self.source)
+
+
+def through_jpeg(frame: Frame) -> Frame:
+    """Return a frame as it is read back from the JPEG picture that is stored of it."""
+    from rvsd_bench.media.images import decode_jpeg, encode_jpeg
+
+    return decode_jpeg(encode_jpeg(frame))
+
+
 def frame_name(index: int, suffix: str = ".png") -> str:
     """Return the file name of a frame, counted from 0: `0000.png`."""
     return f"{index:04d}{suffix}"

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError, RvsdBenchError, ValidationError
 from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.making.manifest import Meta, finished, is_dataset, manifest, read_meta, versions
-from rvsd_bench.making.stored import LIGHT, PLANES, SPLITS, StoredVideo, frame_name
+from rvsd_bench.making.stored import (
+    LIGHT,
+    PLANES,
+    SPLITS,
+    StoredVideo,
+    frame_name,
+    through_jpeg,
+)
 
 KINDS = ("clean", "snow", "layers", "meta")
 """The folders of a split."""
@@ -129,7 +135,7 @@ def _compared(
     layered = meta["request"]["layers"] != "none"
     again = recomposed(place, meta, clean) if layered else rendered_again(place, meta, clean, depth)
     if place.container == "jpg":
-        again = map(_through_jpeg, again)
+        again = map(through_jpeg, again)
     how, levels, share = _tolerance(place, meta, layered)
     seen = np.zeros(256, np.int64)
     wrong = []
@@ -163,15 +169,6 @@ def _tolerance(place: StoredVideo, meta: Meta, layered: bool) -> tuple[str, int,
         "samples accepted"
     )
     return how, ELSEWHERE_LEVELS, ELSEWHERE_SHARE
-
-
-def _through_jpeg(frame: Frame) -> Frame:
-    import cv2
-
-    from rvsd_bench.media.images import encode_jpeg
-
-    data = np.frombuffer(encode_jpeg(frame), np.uint8)
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _file_problems(place: StoredVideo, meta: Meta) -> Iterator[str]:

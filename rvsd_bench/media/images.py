@@ -126,6 +126,12 @@ def encode_jpeg(frame: Frame, quality: int = 98) -> bytes:
     return _encode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_chroma])
 
 
+def decode_jpeg(data: bytes) -> Frame:
+    """Decode what `encode_jpeg` made, as `read_image` would."""
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), flags), np.uint8)
+
+
 def deep_frame(path: Path, mode: str) -> InputError:
     """Return the error for a frame with more than 8 bits a channel."""
     return InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,35 +25,60 @@ _FFV1 = {"level": "3", "g": "1", "slicecrc": "1"}
 
 
 def write_ffv1(path: Path, frames: Iterable[Frame], fps: float) -> None:
-    """Write frames to a Matroska file from which they come back bit for bit (FFV1, bgr0).
+    """Write frames to a Matroska file from which they come back bit for bit; see `ffv1_writer`."""
+    with ffv1_writer(path, fps) as video:
+        for frame in frames:
+            video.write(frame)
+
+
+@contextmanager
+def ffv1_writer(path: Path, fps: float) -> Iterator[Ffv1Writer]:
+    """Lend a writer of a Matroska file from which frames come back bit for bit (FFV1, bgr0).
 
     The file is written beside `path`, opened again to count its frames, and then renamed. Equal
     frames make equal bytes. Raises InputError for frames of two sizes or none, OutputError when
     the disk is full.
     """
-    with publish_file(path) as temporary:
-        count, size = _encode_ffv1(temporary, _equal(path, frames), fps)
-        _verify(temporary, count, size)
-
-
-def _encode_ffv1(path: Path, frames: Iterator[Frame], fps: float) -> tuple[int, tuple[int, int]]:
-    rate = Fraction(fps).limit_denominator(100_000)
-    reformatter = VideoReformatter()
-    count, size = 0, (0, 0)
     options = {"fflags": "+bitexact"}  # no random identifiers
-    with av.open(str(path), "w", format="matroska", container_options=options) as container:
-        stream: Any = container.add_stream("ffv1", rate=rate)
-        stream.pix_fmt = "bgr0"
-        for count, frame in enumerate(frames, 1):
-            if count == 1:
-                size = stream.height, stream.width = frame.shape[:2]
-                stream.options = _FFV1 | {"slices": "4" if min(size) >= 2 else "1"}
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            picture = reformatter.reformat(picture, format="bgr0", threads=1)
-            picture.pts, picture.time_base = count - 1, 1 / rate
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-    return count, size
+    with publish_file(path) as temporary:
+        with av.open(
+            str(temporary), "w", format="matroska", container_options=options
+        ) as container:
+            video = Ffv1Writer(path, container, fps)
+            yield video
+            video.finish()
+        _verify(temporary, video.count, video.size)
+
+
+class Ffv1Writer:
+    """Writes frames into a container that is open; `ffv1_writer` lends it."""
+
+    def __init__(self, path: Path, container: Any, fps: float) -> None:
+        self.count, self.size = 0, (0, 0)
+        self._path, self._container = path, container
+        self._rate = Fraction(fps).limit_denominator(100_000)
+        self._stream = container.add_stream("ffv1", rate=self._rate)
+        self._stream.pix_fmt = "bgr0"
+        self._reformatter = VideoReformatter()
+
+    def write(self, frame: Frame) -> Frame:
+        """Write the next frame, and return it."""
+        _check(self._path, self.count, frame, (*self.size, 3) if self.count else frame.shape)
+        if not self.count:
+            self.size = self._stream.height, self._stream.width = frame.shape[:2]
+            self._stream.options = _FFV1 | {"slices": "4" if min(self.size) >= 2 else "1"}
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture = self._reformatter.reformat(picture, format="bgr0", threads=1)
+        picture.pts, picture.time_base = self.count, 1 / self._rate
+        self._container.mux(self._stream.encode(picture))
+        self.count += 1
+        return frame
+
+    def finish(self) -> None:
+        """Write what the encoder still holds; raise InputError if there was no frame."""
+        if not self.count:
+            raise _no_frames(self._path)
+        self._container.mux(self._stream.encode(None))
 
 
 def _verify(path: Path, count: int, size: tuple[int, int]) -> None:
@@ -66,13 +92,21 @@ def _equal(path: Path, frames: Iterable[Frame]) -> Iterator[Frame]:
     shape = None
     for number, frame in enumerate(frames):
         shape = shape or frame.shape
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise InputError(f"{path}: frame {number} is not uint8 [H, W, 3]")
-        if frame.shape != shape:
-            raise InputError(f"{path}: frame {number} is {frame.shape}, the first is {shape}")
+        _check(path, number, frame, shape)
         yield frame
     if shape is None:
-        raise InputError(f"{path} would hold no frames")
+        raise _no_frames(path)
+
+
+def _check(path: Path, number: int, frame: Frame, shape: tuple[int, ...]) -> None:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise InputError(f"{path}: frame {number} is not uint8 [H, W, 3]")
+    if frame.shape != shape:
+        raise InputError(f"{path}: frame {number} is {frame.shape}, the first is {shape}")
+
+
+def _no_frames(path: Path) -> InputError:
+    return InputError(f"{path} would hold no frames")
 
 
 def write_preview(path: Path, frames: Iterable[Frame], fps: float) -> list[str]:
