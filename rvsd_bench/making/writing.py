@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from numpy.typing import NDArray
+
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import OutputError
 from rvsd_bench.making.stored import LIGHT, PLANES, StoredVideo, frame_name
@@ -50,12 +52,10 @@ def opened_video(place: StoredVideo, fps: float, *, layers: bool) -> Iterator[Vi
     """
     digests: Digests = {}
     with ExitStack() as stack:
-        sides = [
-            stack.enter_context(opened_side(place, kind, fps, digests))
-            for kind in ("clean", "snow")
-        ]
+        clean = stack.enter_context(opened_side(place, "clean", fps, digests))
+        snow = stack.enter_context(opened_side(place, "snow", fps, digests))
         planes = stack.enter_context(_opened_layers(place, digests)) if layers else None
-        yield VideoWriter(*sides, planes, digests)
+        yield VideoWriter(clean, snow, planes, digests)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ class Pictures:
     """How a reader's frame comes about, where it is not what was encoded."""
     count: int = 0
 
-    def write(self, frame: Frame) -> Frame:
+    def write(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Encode and write the next picture, and return it as its readers will see it."""
         data = self.encode(frame)
         name = frame_name(self.count, self.suffix)
