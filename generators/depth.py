@@ -16,12 +16,14 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import open_depth_files
 from rvsd_bench.generators.depth_mono import ABSENT, open_mono, weights_folder
 from rvsd_bench.generators.obstacles import Feet, follow_feet, set_up
-from rvsd_bench.generators.sky import sky_likeness
+from rvsd_bench.generators.sky import sky_cover
 from rvsd_bench.generators.viewpoint import OVERHEAD_HORIZON, OVERHEAD_M, looks_down
 from rvsd_bench.guided import guided_lines
 
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
+SKY_M = 400.0
+"""How deep the sky is before a plane: so far that it does not stay blue when it snows hard."""
 FILE_FAR_M = 150.0
 FARTHEST_M = 5000.0
 NEAR_M = 1.0
@@ -119,8 +121,9 @@ class GroundDepth:
         height, width = self.clip.size
         size = max(1, height // factor), max(1, width // factor)
         focal = self.focal_px * size[1] / width
-        plane = ground_plane(size, focal, self.height_m, self.horizon, self.far_m)
-        walls = side_walls(size, focal, self.far_m)
+        end = min(self.far_m, GROUND_FAR_M)
+        plane = ground_plane(size, focal, self.height_m, self.horizon, end)
+        walls = side_walls(size, focal, end)
         object.__setattr__(self, "_road", plane)
         street = plane if self.overhead else np.minimum(plane, walls)
         object.__setattr__(self, "_inverse", 1 / street)
@@ -146,8 +149,8 @@ class GroundDepth:
         small = _shrunk(picture, self._road.shape)
         inverse = self._standing(index)
         if not self.overhead:
-            sky = sky_likeness(small, scale=small.shape[1] / picture.shape[1])
-            inverse = sky / self._road + (1 - sky) * inverse
+            sky = sky_cover(small, scale=small.shape[1] / picture.shape[1])
+            inverse = sky / np.float32(self.far_m) + (1 - sky) * inverse
         return _align(np.asarray(1 / inverse, np.float32), small, picture, self.far_m)
 
     def _standing(self, index: int) -> NDArray[np.float32]:
@@ -287,9 +290,10 @@ def resolve_depth(
     if spec != "ground":
         return open_depth_files(spec, clip, file_far)
     focal = 0.9 * clip.size[1] if focal_px is None else focal_px
-    far, overhead = GROUND_FAR_M if far_m is None else far_m, False
+    far, overhead = SKY_M if far_m is None else far_m, False
     if resting and not horizon_known and looks_down(clip):
         height_m, horizon, overhead = max(height_m, OVERHEAD_M), OVERHEAD_HORIZON, True
+        far = GROUND_FAR_M if far_m is None else far_m
     feet = follow_feet(clip, horizon) if horizon_known else None
     return GroundDepth(clip, focal, height_m, horizon, far, feet, overhead, fallback)
 

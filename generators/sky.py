@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])
+GAPS_OF_WIDTH = 0.06
+"""How far around a gap its sky is looked for: the deviation of a blur, in widths of a picture."""
+UNLIKE = (64.0, 25.0)
+"""Levels by which a gap differs from the sky around it in any channel: no sky, nothing but sky."""
 
 
 def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
@@ -42,12 +48,40 @@ def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
     return np.asarray(like * np.isin(labels, reaching[reaching > 0]), np.float32)
 
 
+def sky_cover(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
+    """Return how much of each pixel is sky, that between leaves included, float32 [H, W] in [0, 1].
+
+    What `sky_likeness` finds keeps away from edges. Near it, whatever has the colour that the sky
+    has around there is sky too: beside a roof, round a pole and in the gaps of a tree.
+    """
+    import cv2
+
+    like = sky_likeness(frame, scale)
+    if not like.any():
+        return like
+    height, width = like.shape
+    coarse = max(1, width // 8), max(1, height // 8)
+    weight = cv2.resize(like, coarse, interpolation=cv2.INTER_AREA)
+    colour = cv2.resize(frame, coarse, interpolation=cv2.INTER_AREA)
+    sums = cv2.GaussianBlur(
+        np.dstack([colour * weight[..., None], weight]), (0, 0), GAPS_OF_WIDTH * coarse[0]
+    )
+    around = sums[..., :3] / np.maximum(sums[..., 3:], np.float32(1e-6))
+    usual = cv2.resize(np.rint(around).astype(np.uint8), (width, height))
+    near = cv2.resize(_ramp(sums[..., 3], 0.002, 0.01), (width, height))
+    red, green, blue = cv2.split(cv2.absdiff(frame, usual))
+    same = cv2.LUT(
+        cv2.max(cv2.max(red, green), blue), _ramp(np.arange(256, dtype=np.float32), *UNLIKE)
+    )
+    return np.asarray(cv2.max(like, cv2.multiply(near, same)), np.float32)
+
+
 def _slope(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the length of the gradient by central differences, one-sided at the borders."""
     down, across = np.gradient(luma)
     return np.asarray(np.sqrt(down * down + across * across), np.float32)
 
 
-def _ramp(values: NDArray[np.float32], zero: float, one: float) -> NDArray[np.float32]:
+def _ramp(values: NDArray[Any], zero: float, one: float) -> NDArray[np.float32]:
     """Rise evenly from 0 at `zero` to 1 at `one`, which may lie below it."""
     return np.asarray(np.clip((values - np.float32(zero)) / np.float32(one - zero), 0, 1))

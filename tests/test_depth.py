@@ -272,3 +272,27 @@ def test_sources_travel_to_other_processes(tmp_path: Path, spec: str) -> None:
         spec = str(tmp_path / "d.npy")
     source = resolve_depth(grey_clip(3, noise=40), spec)
     assert np.array_equal(pickle.loads(pickle.dumps(source)).at(1), source.at(1))
+
+
+def test_sky_between_leaves_is_as_far_as_the_sky_around_the_tree() -> None:
+    frame = np.full((180, 320, 3), 60, np.uint8)
+    frame[:90] = (150, 185, 215)
+    y, x = np.mgrid[:180, :320]
+    leaves = (y < 90) & (x >= 120) & (x < 200) & ((y // 6 + x // 6) % 2 == 0)
+    frame[leaves] = (45, 60, 30)
+    source = resolve_depth(ArrayClip(frame[None]), "ground")
+    depth = source.at(0)
+    gap = (y > 9) & (y < 81) & (x > 130) & (x < 190) & ~leaves & (y % 6 > 1) & (y % 6 < 4)
+    gap &= (x % 6 > 1) & (x % 6 < 4)
+    assert np.median(depth[gap]) > 0.5 * source.far_m
+    assert np.median(depth[leaves]) < 0.25 * source.far_m
+
+
+def test_hard_snow_hides_the_blue_of_the_sky_but_not_the_road_ahead() -> None:
+    frame = np.full((180, 320, 3), 60, np.uint8)
+    frame[:60] = (150, 185, 215)
+    source = resolve_depth(ArrayClip(frame[None]), "ground")
+    beta = 3.912 / 376  # the visibility of the preset heavy
+    through = np.exp(-beta * source.at(0))
+    assert through[10, 160] < 0.03
+    assert through[90:].min() > 0.45

@@ -80,5 +80,5 @@ def test_mirrored_flakes_make_the_mirrored_planes() -> None:
     mirrored[:, U], mirrored[:, DU] = SIZE[1] - rows[:, U], -rows[:, DU]
     planes, others = _splatted(fall, rows, 60.0), _splatted(fall, mirrored, 60.0)
     for plane, other in zip(planes, others, strict=True):
-        assert np.abs(plane - other[:, ::-1]).max() < 2e-3
+        assert np.abs(plane - other[:, ::-1]).max() < 4e-3
     assert np.abs(planes[0] - others[0]).max() > 0.1
