@@ -1,0 +1,112 @@
+"""The losses of SVDNet as pure functions of tensors; the recipe of a training weighs them.
+
+Which losses the paper uses is known from its abstract (a snow-aware contrastive one) and guessed
+for the rest from the code of the same group; docs/baselines/svdnet.md tells which is which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rvsd_bench.baselines.precision import at_least_float32, full_precision
+from rvsd_bench.baselines.svdnet.flow import visible, warp
+from rvsd_bench.baselines.svdnet.physics import scatter
+
+EPS = 1e-6
+TEMPERATURE = 0.07
+
+
+def charbonnier(restored: Tensor, clean: Tensor, eps: float = EPS) -> Tensor:
+    """Return the mean of sqrt(d² + eps) over all differences: L1 with a round bottom."""
+    return torch.sqrt((restored - clean) ** 2 + eps).mean()
+
+
+def reconstruction(
+    frame: Tensor, clean: Tensor, snow: Tensor, transmission: Tensor, light: Tensor
+) -> Tensor:
+    """Return the mean error of the snowy frame put together from its layers (eq. 1).
+
+    The scene J is the true one: T cannot be told from S without this (all [B, T, ...]).
+    """
+    return (scatter(clean, snow, transmission, light) - frame).abs().mean()
+
+
+def photometric_flow(
+    clean: Tensor, flows: Tensor | None, pairs: Sequence[tuple[int, int]]
+) -> Tensor:
+    """Return how badly flows [B, P, 2, h, w] explain the clean frames [B, T, 3, H, W].
+
+    Each pair (t, i) warps frame i to frame t at the flows' scale; the L1 error counts where the
+    flow stays inside the frame. Clean frames, so that flakes teach no motion. Zero without flows.
+    """
+    if flows is None:
+        return clean.new_zeros(())
+    batch, length = clean.shape[:2]
+    small = F.adaptive_avg_pool2d(clean.flatten(0, 1), flows.shape[-2:])
+    small = small.unflatten(0, (batch, length))
+    reference = small[:, [t for t, _ in pairs]].flatten(0, 1)
+    support = small[:, [i for _, i in pairs]].flatten(0, 1)
+    flat = flows.flatten(0, 1)
+    seen = visible(flat).to(clean.dtype)
+    error = (warp(support, flat) - reference).abs().mean(1, keepdim=True)
+    return (error * seen).sum() / seen.sum().clamp_min(1)
+
+
+def snow_contrast(
+    snow: Tensor,
+    background: Tensor,
+    videos: Sequence[int] | None = None,
+    temperature: float = TEMPERATURE,
+) -> Tensor:
+    """Return the snow-aware contrastive loss (InfoNCE) of descriptors [B, T, E] of length 1.
+
+    One video has one kind of snow and other videos have others (SemiVDN paper, section 2.4). The
+    anchor is a frame's snow; other frames of its video are positives, each against all negatives:
+    frames of other videos, and the backgrounds of its own clip. `videos` says which clips of the
+    batch are from one video (each from its own unless given). With one video in the batch, or one
+    frame of each, there is nothing to compare and the loss is 0.
+    """
+    batch, length = snow.shape[:2]
+    owner = torch.tensor(range(batch) if videos is None else list(videos), device=snow.device)
+    of_frame = owner.repeat_interleave(length)
+    same = of_frame[:, None] == of_frame[None]
+    positive = same & ~torch.eye(len(of_frame), dtype=torch.bool, device=snow.device)
+    if bool(same.all()) or not bool(positive.any()):
+        return at_least_float32(snow.new_zeros(()))
+    clip = torch.arange(batch, device=snow.device).repeat_interleave(length)
+    with full_precision(snow):
+        flat = at_least_float32(snow).flatten(0, 1)
+        around = at_least_float32(background).flatten(0, 1)
+        # Nothing is compared with itself: masked before the logarithm, not after it.
+        others = (flat @ flat.T / temperature).masked_fill(same, -math.inf)
+        behind = (flat @ around.T / temperature).masked_fill(clip[:, None] != clip, -math.inf)
+        negatives = torch.cat([others, behind], 1).logsumexp(1, keepdim=True)
+        agreement = flat @ flat.T / temperature
+        return (torch.logaddexp(agreement, negatives) - agreement)[positive].mean()
+
+
+def decoupling(
+    layers: tuple[Tensor, Tensor, Tensor, Tensor], truth: tuple[Tensor, Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Return the errors of S, T, A (L1) and of the mask's logits (cross-entropy), summed.
+
+    For rendered snow, whose layers are known: S [B, T, 3, H, W], T [B, T, 1, H, W], A
+    [B, T, 3, 1, 1] and the coverage z [B, T, 1, H, W] in [0, 1], which is pooled by its maximum to
+    the mask's scale: one flake makes a place snowy.
+    """
+    (snow, transmission, light, logits), (true_snow, true_transmission, true_light, z) = (
+        layers,
+        truth,
+    )
+    covered = F.adaptive_max_pool2d(z.flatten(0, 1), logits.shape[-2:]).view_as(logits)
+    return (
+        (snow - true_snow).abs().mean()
+        + (transmission - true_transmission).abs().mean()
+        + (light - true_light).abs().mean()
+        + F.binary_cross_entropy_with_logits(logits, covered)
+    )
