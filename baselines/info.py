@@ -134,6 +134,23 @@ class FrameModel:
 
 
 @dataclass(frozen=True)
+class ClipModel:
+    """Make a restorer of a network that maps clips [B, T, 3, H, W] to clips."""
+
+    network: Network
+    info: ModelInfo
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        """Restore a clip."""
+        return self.network(clip)
+
+    def to(self, device: str) -> ClipModel:
+        """Move the network's parameters to a device."""
+        _move(self.network, device)
+        return self
+
+
+@dataclass(frozen=True)
 class CenterModel:
     """Make a restorer of a network that maps windows [N, T, 3, H, W] to one picture each."""
 
@@ -146,8 +163,14 @@ class CenterModel:
 
     def __call__(self, clip: Tensor) -> Tensor:
         """Restore the middle frame; the others come back as they are."""
+        middle = self.network(clip)
+        if middle.shape != clip[:, 0].shape:
+            raise InputError(
+                f"model {self.info.name!r} returned {list(middle.shape)} for the centre frame of "
+                f"{list(clip.shape)}"
+            )
         restored = clip.clone()
-        restored[:, clip.shape[1] // 2] = self.network(clip)
+        restored[:, clip.shape[1] // 2] = middle
         return restored
 
     def to(self, device: str) -> CenterModel:

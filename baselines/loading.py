@@ -6,10 +6,12 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rvsd_bench import registry
+from rvsd_bench.baselines.foreign import OPENERS, RUNS_CODE
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError, MissingError, RvsdBenchError, unknown
@@ -27,15 +29,16 @@ def load(
     """Return the restorer that a spec names, on `device` ("auto": the fastest one here).
 
     `data` is the root of the dataset about to be scored, for methods that are fitted to its
-    `train/` (affine). `py:` specs run a stranger's code and need `trust_code`. `frames:` specs
-    hold finished frames and nothing that could run: read those with `open_submission`.
+    `train/` (affine). `py:` and `torchscript:` specs run a stranger's code and need `trust_code`.
+    `frames:` specs hold finished frames and nothing that could run: read those with
+    `open_submission`.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
     if spec.scheme == "frames":
         raise InputError(
             f"{spec} holds frames that are already restored; only `evaluate` can use it"
         )
-    factory = _python_factory(spec, trust_code) if spec.scheme == "py" else _registered(spec)
+    factory = _factory(spec, trust_code)
     model = factory(**_arguments(factory, spec, data))
     if not isinstance(getattr(model, "info", None), ModelInfo) or not callable(model):
         raise InputError(
@@ -68,17 +71,22 @@ def pick_device(name: str) -> str:
     return name
 
 
-def _registered(spec: Spec) -> Callable[..., Any]:
-    factory: Callable[..., Any] = registry.find("baseline", spec.target)
-    return factory
-
-
-def _python_factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:
+def _factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:
+    """Return what builds the model of a spec, once it is known that it may run."""
     path = spec.path
-    if path is None or not path.is_file():
+    if path is None:
+        registered: Callable[..., Any] = registry.find("baseline", spec.target)
+        return registered
+    if not path.is_file():
         raise InputError(f"{spec}: there is no file {path}")
-    if not trust_code:
+    if spec.scheme in RUNS_CODE and not trust_code:
         raise InputError(f"{spec} runs the code in {path}: add --trust-code if you trust it")
+    return (
+        _python_factory(spec, path) if spec.scheme == "py" else partial(OPENERS[spec.scheme], path)
+    )
+
+
+def _python_factory(spec: Spec, path: Path) -> Callable[..., Any]:
     module_spec = importlib.util.spec_from_file_location(f"rvsd_bench_py_{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
         raise InputError(f"{spec}: {path} is not a Python file")

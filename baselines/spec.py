@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from rvsd_bench import registry
 from rvsd_bench.errors import InputError, unknown
 
-SCHEMES = ("frames", "py")
+SCHEMES = ("frames", "py", "onnx", "torchscript", "spandrel")
+_SUFFIXES = {".py": "py", ".onnx": "onnx", ".pth": "spandrel"}
 _NAME = re.compile(r"([A-Za-z0-9][\w .+-]*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([a-z][a-z0-9]+):(.*)", re.DOTALL)
 _PATH_OPTIONS = ("from", "weights")
@@ -18,7 +19,7 @@ _PATH_OPTIONS = ("from", "weights")
 
 @dataclass(frozen=True)
 class Spec:
-    """A model as the user named it. `scheme` is `name` (registered), `frames` or `py`."""
+    """A model as the user named it. `scheme` is `name` (registered) or one of SCHEMES."""
 
     scheme: str
     target: str
@@ -71,13 +72,16 @@ def parse(text: str) -> Spec:
 
     `NAME=` may stand before the spec. A scheme is what stands before the first colon, unless that
     is one letter, a Windows drive. The scheme of a bare path is guessed: a folder holds frames, a
-    `.py` file a factory; a registered name always wins.
+    `.py` file a factory, an `.onnx` file a graph, a `.pth` file weights that spandrel may know; a
+    registered name always wins.
     """
     named = _NAME.fullmatch(text)
     name, rest = (named[1].strip(), named[2]) if named else (None, text)
     target, _, query = rest.partition("?")
     if not target:
-        raise InputError(f"model {text!r} is empty: give a name, frames:DIR or py:FILE.py:build")
+        raise InputError(
+            f"model {text!r} is empty: give a name, frames:DIR, onnx:FILE or py:FILE.py:build"
+        )
     options = _options(query, text)
     scheme = _SCHEME.fullmatch(target)
     if scheme is None:
@@ -130,8 +134,9 @@ def _options(query: str, text: str) -> dict[str, str]:
 def _guess(target: str) -> str:
     if target in registry.names("baseline"):
         return "name"
-    if Path(_split_attribute(target)[0]).suffix == ".py":
-        return "py"
+    suffix = Path(_split_attribute(target)[0]).suffix.lower()
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
     if Path(target).is_dir():
         return "frames"
     if "/" in target or "\\" in target:

@@ -33,14 +33,22 @@ class Row:
 
 
 def baselines() -> list[Row]:
-    """List the registered baselines and the two schemes for models of one's own."""
+    """List the registered baselines and the schemes for models of one's own."""
     rows = [_baseline(name, claims) for name, claims in registry.entries("baseline").items()]
     frames = "frames restored elsewhere, matched by name: the recommended submission"
     code = "a function in a file of yours that returns a restorer"
+    graph = "a graph of pictures or clips; runs no code of the file's"
+    known = "weights of an image restorer that spandrel recognises; runs no code of the file's"
+    program = "a program of pictures, or of clips with window=N"
+    trust = "--trust-code: it runs the file"
+    onnx, spandrel = ("onnx", "onnxruntime"), ("spandrel",)
     return [
         *rows,
         Row("frames:DIR", frames, "yours", "a folder DIR/<video>/<frame>.png"),
-        Row("py:FILE.py:build", code, "yours", "--trust-code: it runs the file"),
+        Row("onnx:FILE.onnx", graph, "yours", "extra [onnx]", _missing(None, onnx)),
+        Row("spandrel:FILE.pth", known, "yours", "extra [spandrel]", _missing(None, spandrel)),
+        Row("py:FILE.py:build", code, "yours", trust),
+        Row("torchscript:FILE.pt", program, "yours", trust),
     ]
 
 

@@ -77,7 +77,7 @@ def test_a_registered_name_wins_over_a_folder_of_that_name(
         ("median?=3", "'=3' must read key=value"),
         ("median?k=3&k=5", "'k' is given twice"),
         ("frame:out", "no model scheme named 'frame'. Did you mean 'frames'"),
-        ("onnx:net.onnx", "no model scheme named 'onnx'.*Known: frames, py"),
+        ("onxx:net.onnx", "no model scheme named 'onxx'. Did you mean 'onnx'"),
         ("frames:", "names no file or folder"),
         ("no/such/folder", "no such folder"),
     ],

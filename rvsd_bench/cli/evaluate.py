@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--save-frames", is_flag=True, help="Keep the restored frames as PNG.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos; not ranked.")
 @click.option("--allow-untrained", is_flag=True, help="Score models without trained weights.")
-@click.option("--trust-code", is_flag=True, help="Run the code that py: models name.")
+@click.option("--trust-code", is_flag=True, help="Run py: and torchscript: files.")
 @job_options
 @force_option
 @dry_run_option

@@ -53,7 +53,7 @@ from rvsd_bench.cli.common import (
     help="Of the network's arithmetic, where it bears less.",
 )
 @click.option("--fps", type=float, help="Rate of an INPUT that is a folder of frames.")
-@click.option("--trust-code", is_flag=True, help="Let `py:FILE.py:build` run that file.")
+@click.option("--trust-code", is_flag=True, help="Run py: and torchscript: files.")
 @force_option
 @dry_run_option
 @json_option
