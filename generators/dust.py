@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.generators.haze import LEVELS, veil_depth
+from rvsd_bench.generators.passage import Passage, passage
+from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.population import View
 from rvsd_bench.generators.scene import Camera
 from rvsd_bench.generators.size_law import SizeLaw
@@ -54,6 +56,8 @@ class Dust:
     """[S, 3] relative to the camera; the third is 0 where shells keep their depth."""
     shutter_s: float
     focal_px: float
+    passage: Passage | None = None
+    """What goes by a camera that follows a path; then the velocity is a mean."""
 
     def draw(
         self,
@@ -71,9 +75,13 @@ class Dust:
         """
         height, width = depth.shape
         down, across = (height / 2, width / 2) if middle is None else middle
-        sheet_m, weight, shift = self._sheets(time_s)
-        columns = self._places(time_s, 0, np.arange(width) + 0.5 - across, sheet_m, shift)
-        rows = self._places(time_s, 1, np.arange(height) + 0.5 - down, sheet_m, shift)
+        x, y = np.arange(width) + 0.5 - across, np.arange(height) + 0.5 - down
+        if self.passage is None:
+            sheet_m, weight, shift = self._sheets(time_s)
+            columns = self._places(time_s, 0, x, sheet_m, shift)
+            rows = self._places(time_s, 1, y, sheet_m, shift)
+        else:
+            columns, rows, weight = self._on_path(self.passage, time_s, x, y)
         buffer = np.empty(width, np.float32)
         _draw(self.tiles, self.share, columns, rows, weight, depth, light, buffer, C, P)
 
@@ -113,6 +121,41 @@ class Dust:
         place = GRID * (centred * scale[..., None] + start[..., None])
         return (np.floor(place).astype(np.int64) % (GRID * TILE_PX)).astype(np.uint16)
 
+    def _on_path(
+        self, passage: Passage, time_s: float, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.float32]]:
+        """Return columns, rows and weights of the sheets for a camera on a path.
+
+        A sheet's depth is a constant of its flight plus the way; so is what a turn has swept of it.
+        """
+        shells, flying = len(self.depth_m), bool(self.velocity_m_per_s[:, 2].any())
+        taps = TAPS if flying else SHEETS * TAPS
+        moments = time_s + np.append(0.0, (np.arange(taps) + 0.5) / taps * self.shutter_s)
+        way, turn, swept = passage.at(moments)
+        now, way, turn, swept = way[0, :, 2:], way[1:], turn[1:], swept[1:]
+        base, shift = self.depth_m[:, None], np.zeros((shells, 1))
+        weight = np.full((shells, 1), 1 / taps, np.float32)
+        if flying:
+            near, far = self.range_m[:, :1], self.range_m[:, 1:]
+            first = np.arange(SHEETS) / SHEETS + _GOLDEN * np.arange(shells)[:, None]
+            flown = first - now / (far - near)
+            base = far - (flown - np.floor(flown)) * (far - near) - now
+            weight = (np.sin(np.pi * flown) ** 2 / taps).astype(np.float32)
+            shift = TILE_PX * (_GOLDEN * (SHEETS * np.floor(flown) + np.arange(SHEETS)) % 1)
+        ahead = (way[:, :, 2].T if flying else np.zeros((shells, taps)))[:, None]
+        scale = (base[..., None] + ahead) / self.depth_m[:, None, None]
+        places = []
+        for axis, centred in enumerate((x, y)):
+            moved = way[:, :, axis].T[:, None] + base[..., None] * turn[:, axis]
+            if flying:
+                moved = moved + swept[:, :, axis].T[:, None]
+            start = (axis + 1) * shift[..., None] - self.focal_px / self.depth_m[
+                :, None, None
+            ] * moved
+            place = GRID * (centred * scale[..., None] + start[..., None])
+            places.append((np.floor(place).astype(np.int64) % (GRID * TILE_PX)).astype(np.uint16))
+        return places[0], places[1], weight
+
 
 @dataclass(frozen=True, eq=False)
 class _Shell:
@@ -145,10 +188,12 @@ def fill_shells(
     areas_px2: tuple[float, float],
     drift_m_per_s: tuple[float, float, float],
     key: tuple[int | str, ...],
+    path: tuple[CameraPath, tuple[float, float, float]] | None = None,
 ) -> Dust:
     """Fill the shells with the flakes whose sharp discs cover from the second area to the first.
 
-    `drift_m_per_s` is the wind relative to the camera; flakes fall besides.
+    `drift_m_per_s` is the wind relative to the camera; flakes fall besides. It is a mean if the
+    camera follows a `path`, which comes with the wind.
     """
     first, last = (view.reach_m(law.diameter_m, area) for area in areas_px2)
     steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * view.far_m / (LEVELS - 1)
@@ -161,11 +206,18 @@ def fill_shells(
     share = np.clip((sums - bounds[:-1, None]) / parts[:, None], 0, 1)
     inner = np.stack([bounds[:-1] + 0.05 * parts, bounds[1:] - 0.05 * parts], axis=1)
     velocity = np.tile(np.array(drift_m_per_s, np.float64), (SHELLS, 1))
-    velocity[:, 1] += [shell.mean(law.speed_m_per_s) for shell in shells]
-    if abs(velocity[0, 2]) < SLOWEST_APPROACH_M_PER_S:
+    fall = np.array([shell.mean(law.speed_m_per_s) for shell in shells])
+    velocity[:, 1] += fall
+    passing = None if path is None else passage(*path, fall)
+    approach = abs(velocity[0, 2]) if passing is None else passing.approaches_m_per_s
+    if approach < SLOWEST_APPROACH_M_PER_S:
         velocity[:, 2] = 0.0
+    elif passing is not None:
+        velocity[:, 2] = approach  # that there is one is what counts
     depth_m = np.array([shell.depth_m() for shell in shells])
     streaks = camera.shutter_s * view.focal_px * velocity[:, :2] / depth_m[:, None]
+    if passing is not None:
+        streaks[:] = 0.0  # it changes with time: the taps draw it
     tiles = [
         _tile(shell, view.focal_px, camera.psf_sigma_px, streak, bool(velocity[0, 2]), (*key, i))
         for i, (shell, streak) in enumerate(zip(shells, streaks, strict=True))
@@ -178,6 +230,7 @@ def fill_shells(
         velocity,
         camera.shutter_s,
         view.focal_px,
+        passing,
     )
 
 

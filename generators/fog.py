@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.scene import Fog
 from rvsd_bench.seeds import stream
 
@@ -46,6 +47,8 @@ class DriftingFog:
     """[65536] optical depth of merged flakes down to the depth i·far/65535."""
     decay: NDArray[np.float32]
     """exp(-tau) in steps of `TAU_STEP`."""
+    path: CameraPath | None = None
+    """Of a camera that follows one; then the drift is that of the wind."""
 
     def density(
         self,
@@ -66,12 +69,15 @@ class DriftingFog:
         x = (columns + 0.5 - across) / self.focal_px
         y = (rows + 0.5 - down) / self.focal_px
         sums = np.zeros(z.shape)
-        blown = np.asarray(self.drift_m_per_s) * time_s
+        blown, turn = np.asarray(self.drift_m_per_s) * time_s, np.eye(3)
+        if self.path is not None:
+            place, turn = self.path.at(time_s)
+            blown = blown - place
         power = 0.0
         for octave, offset in enumerate(self.offsets):
             strength, per_m = 0.5**octave, 2.0**octave / self.fog.noise_scale_m
             start = offset - blown * per_m
-            _add_noise(x, y, z, per_m, start, strength, self.gradients, self.order, sums)
+            _add_noise(x, y, z, turn, per_m, start, strength, self.gradients, self.order, sums)
             power += strength**2
         cut = MOST * USUAL * math.sqrt(power)
         return np.asarray(1 + self.fog.noise_amplitude * np.clip(sums / cut, -1, 1))
@@ -97,9 +103,11 @@ def drifting_fog(
     far_m: float,
     veil_tau: NDArray[np.float64],
     key: tuple[int | str, ...],
+    path: CameraPath | None = None,
 ) -> DriftingFog | None:
     """Return the fog of a clip, from its own stream `(*key, "fog")`; None if the fog is even.
 
+    The drift is that of the air past the camera, or the wind if the camera follows a `path`.
     `veil_tau` is the optical depth of merged flakes in 65536 even steps of depth up to `far_m`.
     """
     if fog.noise_amplitude == 0 or fog.extinction_per_m == 0:
@@ -121,6 +129,7 @@ def drifting_fog(
         PERIOD * numbers[2 * PERIOD :],
         veil_tau.astype(np.float32),
         decay.astype(np.float32),
+        path,
     )
 
 
@@ -152,18 +161,20 @@ def _noise(x: float, y: float, z: float, gradients: Any, order: Any) -> float:
 
 
 @numba.njit(
-    "void(f8[::1], f8[::1], f8[:,::1], f8, f8[::1], f8, f8[:,::1], i8[::1], f8[:,::1])",
+    "void(f8[::1], f8[::1], f8[:,::1], f8[:,:], f8, f8[::1], f8, f8[:,::1], i8[::1], f8[:,::1])",
     cache=True, error_model="numpy",
 )  # fmt: skip
 def _add_noise(
-    x: Any, y: Any, z: Any, per_m: float, start: Any, strength: float, gradients: Any, order: Any,
-    sums: Any,
+    x: Any, y: Any, z: Any, turn: Any, per_m: float, start: Any, strength: float, gradients: Any,
+    order: Any, sums: Any,
 ) -> None:  # fmt: skip
     for i in range(sums.shape[0]):
         for j in range(sums.shape[1]):
             cells = z[i, j] * per_m
-            across, down = x[j] * cells + start[0], y[i] * cells + start[1]
-            sums[i, j] += strength * _noise(across, down, cells + start[2], gradients, order)
+            across = (turn[0, 0] * x[j] + turn[0, 1] * y[i] + turn[0, 2]) * cells + start[0]
+            down = (turn[1, 0] * x[j] + turn[1, 1] * y[i] + turn[1, 2]) * cells + start[1]
+            ahead = (turn[2, 0] * x[j] + turn[2, 1] * y[i] + turn[2, 2]) * cells + start[2]
+            sums[i, j] += strength * _noise(across, down, ahead, gradients, order)
 
 
 @numba.njit(

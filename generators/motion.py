@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError
+from rvsd_bench.generators.path import CameraPath
 
 FASTEST_M_PER_S = 100.0
 
@@ -32,6 +33,9 @@ class Motion:
     horizon: float | None = None
     """The row of the horizon as a fraction of the height, where the pictures showed it."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    path: CameraPath | None = None
+    """Where the camera is and how it is turned at any time, if it changes its velocity or turns;
+    then the velocity above is its mean."""
 
 
 def resolve_motion(

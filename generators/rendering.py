@@ -150,6 +150,7 @@ def prepare(
         brightest,
         ride.velocity_m_per_s,
         (seed, source_id, variant),
+        ride.path,
     )
     beam = _cone(scene, clip.size)
     lit = 0.0 if beam is None else float(strength(scene.light, scene.camera.near_m))
@@ -263,7 +264,7 @@ def _surroundings(
         horizon=horizon,
         far_m=told.far_m,
         horizon_known=told.horizon is not None or ride.focus_of_expansion is not None,
-        resting=not any(ride.velocity_m_per_s),
+        resting=ride.path is None and not any(ride.velocity_m_per_s),
     )
     return depths, ride
 
@@ -352,4 +353,5 @@ def _motion_facts(ride: Motion) -> dict[str, Any]:
         "confidence": ride.confidence,
         "focus_of_expansion": ride.focus_of_expansion,
         **ride.facts,
+        **({} if ride.path is None else {"path": ride.path.facts()}),
     }

@@ -18,12 +18,14 @@ from rvsd_bench.generators.fog import DriftingFog, drifting_fog
 from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
 from rvsd_bench.generators.headlights import at_pixels, light_flakes, strength
 from rvsd_bench.generators.outlines import outlines
+from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.population import GAIN, View, gains, populate, smallest_area_px2
 from rvsd_bench.generators.region import Region, whole
 from rvsd_bench.generators.scene import VISIBILITY, Scene
 from rvsd_bench.generators.size_law import SizeLaw, size_law
 from rvsd_bench.generators.splat import splat
 from rvsd_bench.generators.turbulence import modes
+from rvsd_bench.generators.turning import TurningFlight
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Snowfall:
     """[65536] what fog and veil let through, 65535 for all, down to the depth i·far/65535."""
     fog: DriftingFog | None
     """None if the fog is even; flakes are seen through even fog in any case."""
-    flight: Flight
+    flight: Flight | TurningFlight
     dust: Dust
     dust_light: NDArray[np.float32]
     outlines: NDArray[np.float32]
@@ -118,9 +120,11 @@ def snowfall(
     brightest: float,
     camera_m_per_s: tuple[float, float, float],
     key: tuple[int | str, ...],
+    path: CameraPath | None = None,
 ) -> Snowfall:
     """Let it snow before a camera of a size (H, W) that moves at a constant velocity.
 
+    If it follows a `path`, the velocity is its mean, and the wind is that of the first pose.
     No flake shines more than `brightest` times the air; all chance comes from streams under `key`.
     """
     law, camera = size_law(scene.snow), scene.camera
@@ -131,18 +135,24 @@ def snowfall(
     wind = scene.wind.velocity_m_per_s
     right, down, forward = (w - c for w, c in zip(wind, camera_m_per_s, strict=True))
     drift = (right, down, forward)
-    dust = fill_shells(law, view, camera, areas, drift, key)
+    on_path = None if path is None else (path, wind)
+    dust = fill_shells(law, view, camera, areas, drift, key, on_path)
     levels = depth_levels(far_m)
     veil = veil_depth(law, view.reach_m(law.diameter_m, areas[1]), levels)
     transmission = transmission_table(scene.fog.extinction_per_m * levels + veil)
     through = transmission[depth_index(dust.depth_m.astype(np.float32), far_m)] / 65535
     gain = sum(gains(scene, brightest)) / 2
+    eddies, blown = modes(scene.wind, key), drift if path is None else wind
     return Snowfall(
         scene=scene,
         far_m=far_m,
         transmission=transmission,
-        fog=drifting_fog(scene.fog, drift, view.focal_px, far_m, veil, key),
-        flight=Flight(flakes, modes(scene.wind, key), wind, camera_m_per_s, camera, view),
+        fog=drifting_fog(scene.fog, blown, view.focal_px, far_m, veil, key, path),
+        flight=(
+            Flight(flakes, eddies, wind, camera_m_per_s, camera, view)
+            if path is None
+            else TurningFlight(flakes, eddies, wind, path, camera, view)
+        ),
         dust=dust,
         dust_light=(1 + (gain - 1) * through).astype(np.float32),
         outlines=outlines(),

@@ -16,6 +16,7 @@ from rvsd_bench.generators.flight import BLUR, DEPTH, DU, DV, ID, RADIUS, Flight
 from rvsd_bench.generators.haze import LEVELS, depth_index
 from rvsd_bench.generators.population import FALL
 from rvsd_bench.generators.rendering import Shot
+from rvsd_bench.generators.turning import TurningFlight
 
 LEAST_REACH_PX = 0.71
 """Half the diagonal of a pixel: the smallest flake reaches at least one pixel's centre."""
@@ -26,7 +27,8 @@ class Flakes:
     """The flakes of one frame, one row each, far ones first. Pixel centres lie at half numbers."""
 
     id: NDArray[np.int64]
-    """[N] the flake's number, the same in all frames of a shot."""
+    """[N] the flake's number, the same in all frames of a shot. Modulo the number of flakes it is
+    the row of the population, for a camera on a path sees copies of one flake as several."""
     position_px: NDArray[np.float64]
     """[N, 2] x and y of its middle when the exposure begins."""
     streak_px: NDArray[np.float64]
@@ -112,6 +114,9 @@ def _motion(shot: Shot, index: int, rows: NDArray[np.float64]) -> NDArray[np.flo
     shared, here, there = np.intersect1d(
         rows[:, ID], later[:, ID], assume_unique=True, return_indices=True
     )
+    if isinstance(flight, TurningFlight):  # every copy has a number of its own
+        motion[here] = later[there][:, [U, V]] - rows[here][:, [U, V]]
+        return motion
     numbers = shared.astype(np.int64)
     moved_m = _place_m(flight, later[there]) - _place_m(flight, rows[here])
     # Otherwise it has come back in at the other end of its box: another flake to the eye.
