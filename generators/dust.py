@@ -36,6 +36,8 @@ SHEETS, TAPS = 3, 3
 """Where flakes come nearer: sheets per shell, and moments of the exposure they are seen at."""
 STEP = 16
 """Steps of the depth table per entry of a shell's share."""
+PIECE_PX = 640
+"""So many pixels of a row are drawn at once."""
 SLOWEST_APPROACH_M_PER_S = 0.5
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -82,8 +84,7 @@ class Dust:
             rows = self._places(time_s, 1, y, sheet_m, shift)
         else:
             columns, rows, weight = self._on_path(self.passage, time_s, x, y)
-        buffer = np.empty(width, np.float32)
-        _draw(self.tiles, self.share, columns, rows, weight, depth, light, buffer, C, P)
+        _draw(self.tiles, self.share, columns, rows, weight, depth, light, C, P)
 
     def _sheets(self, time_s: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return depth in metres, weight and shift of the sheets of each shell, each [S, K]."""
@@ -284,38 +285,70 @@ def _poisson(quantile: float, mean: float) -> int:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _between(share: Any, depth: Any) -> Any:
-    """Return between which pixels of a row the scene is not nearer than a whole shell."""
-    first, last = 0, depth.shape[0]
-    while first < last and share[depth[first] // STEP] == 0.0:
-        first += 1
-    while first < last and share[depth[last - 1] // STEP] == 0.0:
-        last -= 1
-    return first, last
+def _look_up(tile: Any, rows: Any, columns: Any, at: int, part: Any, sums: Any) -> None:
+    """Add to `sums` what a sheet shows from pixel `at` on, `part` being its share of each tap.
+
+    `rows` [taps] and `columns` [taps, W] say where the pixels lie in the tile.
+    """
+    n = len(sums)
+    for tap in range(0, len(rows) - 2, 3):  # three at once, to store the sums less often
+        first, second, third = tile[rows[tap]], tile[rows[tap + 1]], tile[rows[tap + 2]]
+        one, two = columns[tap, at : at + n], columns[tap + 1, at : at + n]
+        three = columns[tap + 2, at : at + n]
+        for x in range(n):
+            level = np.uint32(first[one[x]]) + np.uint32(second[two[x]])
+            sums[x] += part * np.float32(np.uint32(level + np.uint32(third[three[x]])))
+    for tap in range(len(rows) - len(rows) % 3, len(rows)):
+        first, one = tile[rows[tap]], columns[tap, at : at + n]
+        for x in range(n):
+            sums[x] += part * np.float32(first[one[x]])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _range(depth: Any) -> Any:
+    """Return the least and the largest depth of a row of pixels."""
+    low, high = np.uint16(65535), np.uint16(0)
+    for x in range(len(depth)):
+        low, high = min(low, depth[x]), max(high, depth[x])
+    return low // STEP, high // STEP
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _cover(sums: Any, share: Any, depth: Any, whole: bool, light: Any, C: Any, P: Any) -> None:
+    """Draw a row of one shell over the planes; `whole` if it lies before all pixels entirely."""
+    one = np.float32(1.0)
+    if not whole:
+        for x in range(len(sums)):
+            sums[x] *= share[depth[x] // STEP]
+    for x in range(len(sums)):
+        alpha = min(sums[x], one)
+        C[x] = C[x] * (one - alpha)
+        P[x] = P[x] * (one - alpha) + alpha * light
 
 
 @numba.njit(
     "void(u2[:,:,::1], f4[:,::1], u2[:,:,:,::1], u2[:,:,:,::1], f4[:,::1], u2[:,::1], f4[::1],"
-    "f4[::1], f4[:,::1], f4[:,::1])",
+    "f4[:,::1], f4[:,::1])",
     cache=True,
     error_model="numpy",
 )
 def _draw(
-    tiles: Any, share: Any, columns: Any, rows: Any, weight: Any, depth: Any, light: Any,
-    buffer: Any, C: Any, P: Any,
+    tiles: Any, share: Any, columns: Any, rows: Any, weight: Any, depth: Any, light: Any, C: Any,
+    P: Any,
 ) -> None:  # fmt: skip
-    shells, sheets, taps = columns.shape[:3]
-    for y in range(depth.shape[0]):
-        for s in range(shells - 1, -1, -1):  # far ones first
-            first, last = _between(share[s], depth[y])
-            buffer[first:last] = 0.0
-            for k in range(sheets):
-                part = weight[s, k] * np.float32(1 / 65535)
-                for tap in range(taps):
-                    row = rows[s, k, tap, y]
-                    for x in range(first, last):
-                        buffer[x] += part * np.float32(tiles[s, row, columns[s, k, tap, x]])
-            for x in range(first, last):
-                alpha = min(share[s, depth[y, x] // STEP] * buffer[x], np.float32(1.0))
-                C[y, x] = C[y, x] * (np.float32(1.0) - alpha)
-                P[y, x] = P[y, x] * (np.float32(1.0) - alpha) + alpha * light[s]
+    """Draw piece by piece of each row, so that the pieces of all arrays stay near the processor."""
+    buffer, (height, width) = np.empty(PIECE_PX, np.float32), depth.shape
+    for y in range(height):
+        for at in range(0, width, PIECE_PX):
+            end = min(at + PIECE_PX, width)
+            sums, deep = buffer[: end - at], depth[y, at:end]
+            low, high = _range(deep)
+            for s in range(len(tiles) - 1, -1, -1):  # far ones first
+                if share[s, high] == 0.0:
+                    continue  # all that is seen here is nearer than the shell
+                sums[:] = 0.0
+                for k in range(columns.shape[1]):
+                    part = weight[s, k] * np.float32(1 / 65535)
+                    _look_up(tiles[s], rows[s, k, :, y], columns[s, k], at, part, sums)
+                whole, c, p = share[s, low] == 1.0, C[y, at:end], P[y, at:end]
+                _cover(sums, share[s], deep, whole, light[s], c, p)
