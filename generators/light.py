@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import lin16
 from rvsd_bench.generators.depth import DepthSource
+from rvsd_bench.generators.glimpses import evenly
 from rvsd_bench.generators.sky import LUMA, sky_likeness
 
 DAY, NIGHT = (0.35, 0.85), (0.03, 0.06)
 """Between which limits the light of the air lies, linear; at night that away from lamps."""
-MOST_FRAMES = 32
 LEAST_WIDTH_PX = 480
 """The light is looked for in frames made smaller by a whole number, down to this width."""
 
@@ -26,7 +26,7 @@ def estimate_light(
 
     It is the sky just above the horizon: among far pixels (at least 0.8 of the largest depth) that
     are smooth and as bright as sky, the lowest of each column. Where no sky is visible it is the
-    top rows. The median over at most 32 evenly spaced frames is drawn half way to grey and clamped
+    top rows. The median over at most 12 evenly spaced frames is drawn half way to grey and clamped
     to the limits, per channel. The dark-channel rule (He et al. 2009) is not used: on clean driving
     footage it picks the road and white cars.
 
@@ -34,15 +34,14 @@ def estimate_light(
     (the colour before toning) and `bright_sky`, the luminance of bright sky in linear light (None
     without sky): flakes before it must stay below 0.9 of it.
     """
-    indices = np.unique(np.linspace(0, len(clip) - 1, min(MOST_FRAMES, len(clip))).astype(int))
+    indices = evenly(len(clip))
     skies, tops = [], []
     overhead = depth_source.facts.get("view") == "overhead"  # asphalt can be as even as sky
-    for index in map(int, indices):
-        frame = clip[index]
-        small = _shrunk(frame)
+    for index in indices:
+        small = _shrunk(clip[index])
         colour = _linear(small)
-        depth = _at_places(depth_source.at(index, frame), small.shape[:2])
-        like = sky_likeness(small, scale=len(small) / len(frame))
+        depth = _at_places(depth_source.at(index, small), small.shape[:2])
+        like = sky_likeness(small, scale=len(small) / clip.size[0])
         sky = (depth >= 0.8 * depth.max()) & (like > 0.5)
         if sky.mean() >= 0.005 and not overhead:
             skies.append((_above_horizon(colour, sky), _bright(colour, sky), sky.mean()))

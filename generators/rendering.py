@@ -17,8 +17,9 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import decode_srgb, encode_srgb
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.compose import compose, facts, gain_for
-from rvsd_bench.generators.depth import DepthSource, resolve_depth
+from rvsd_bench.generators.depth import ClipWithDepth, DepthSource, resolve_depth
 from rvsd_bench.generators.fog import STEP_PX
+from rvsd_bench.generators.glimpses import Glimpses
 from rvsd_bench.generators.glow import Glow, glow_of
 from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
@@ -243,8 +244,12 @@ def survey(
             f"{clip.name} is {clip.size[1]} x {clip.size[0]} pixels; snow is rendered from "
             f"{LEAST_SIDE} x {LEAST_SIDE} on"
         )
-    depths, ride = _surroundings(clip, scene, depth, motion, path)
-    return Footage(depths, ride, find_light(clip, scene, depths))
+    few: Clip = clip if isinstance(clip, ClipWithDepth) else Glimpses(clip)
+    depths, ride = _surroundings(few, scene, depth, motion, path)
+    light = find_light(few, scene, depths)
+    if isinstance(few, Glimpses):
+        few.close()
+    return Footage(depths, ride, light)
 
 
 def _surroundings(
