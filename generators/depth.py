@@ -15,13 +15,17 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import open_depth_files
 from rvsd_bench.generators.depth_mono import ABSENT, open_mono, weights_folder
-from rvsd_bench.generators.obstacles import Feet, follow_feet, set_up
+from rvsd_bench.generators.motion import Motion
+from rvsd_bench.generators.obstacles import ENDS, LOW_ENDS, Feet, follow_feet, set_up
+from rvsd_bench.generators.parallax import Parallax, follow_parallax
 from rvsd_bench.generators.sky import sky_cover
 from rvsd_bench.generators.viewpoint import OVERHEAD_HORIZON, OVERHEAD_M, looks_down
 from rvsd_bench.guided import guided_lines
 
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
+RIDDEN_FAR_M = 200.0
+"""The same where parallax shows how far away those objects are."""
 SKY_M = 400.0
 """How deep the sky is before a plane: so far that it does not stay blue when it snows hard."""
 FILE_FAR_M = 150.0
@@ -108,12 +112,14 @@ class GroundDepth:
     far_m: float
     feet: Feet | None = None
     """Where that which stands on the road has its foot; None if this is not known."""
+    parallax: Parallax | None = None
+    """How far what stands above the horizon is, as the ride past it shows; None at rest."""
     overhead: bool = False
     """Nothing but ground is seen: there are neither walls nor sky."""
     fallback: str | None = None
     """What would have been better than a plane, and is not there."""
     name: str = "ground"
-    _road: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    _level: NDArray[np.float32] = field(init=False, repr=False, compare=False)
     _inverse: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -121,10 +127,10 @@ class GroundDepth:
         height, width = self.clip.size
         size = max(1, height // factor), max(1, width // factor)
         focal = self.focal_px * size[1] / width
-        end = min(self.far_m, GROUND_FAR_M)
+        end = min(self.far_m, GROUND_FAR_M if self.parallax is None else RIDDEN_FAR_M)
         plane = ground_plane(size, focal, self.height_m, self.horizon, end)
         walls = side_walls(size, focal, end)
-        object.__setattr__(self, "_road", plane)
+        object.__setattr__(self, "_level", 1 / plane)
         street = plane if self.overhead else np.minimum(plane, walls)
         object.__setattr__(self, "_inverse", 1 / street)
 
@@ -139,6 +145,7 @@ class GroundDepth:
             "view": "overhead" if self.overhead else "street",
             "walls_m": None if self.overhead else WALLS_M,
             "obstacles": self.feet is not None,
+            "parallax": self.parallax is not None,
             "far_m": self.far_m,
         }
         return numbers if self.fallback is None else numbers | {"fallback": self.fallback}
@@ -146,7 +153,7 @@ class GroundDepth:
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W], aligned with the edges of the frame."""
         picture = self.clip[index] if frame is None else frame
-        small = _shrunk(picture, self._road.shape)
+        small = _shrunk(picture, self._level.shape)
         inverse = self._standing(index)
         if not self.overhead:
             sky = sky_cover(small, scale=small.shape[1] / picture.shape[1])
@@ -155,12 +162,16 @@ class GroundDepth:
 
     def _standing(self, index: int) -> NDArray[np.float32]:
         """Return the inverse depth of the street and of what stands on it in a frame."""
-        if self.feet is None:
-            return self._inverse
         height, width = self._inverse.shape
+        inverse = self._inverse
+        if self.parallax is not None:
+            inverse = self.parallax.over(inverse, self._level, index)
+        if self.feet is None:
+            return inverse
         foot_px = self.feet.at(index, width) * np.float32(height)
         focal_height = self.focal_px * self.height_m * width / self.clip.size[1]
-        return set_up(self._inverse, foot_px, self.horizon * height, focal_height)
+        ends = ENDS if self.parallax is None else LOW_ENDS
+        return set_up(inverse, foot_px, self.horizon * height, focal_height, ends)
 
 
 def ground_plane(
@@ -264,6 +275,7 @@ def resolve_depth(
     far_m: float | None = None,
     horizon_known: bool = False,
     resting: bool = False,
+    ride: Motion | None = None,
 ) -> DepthSource:
     """Find the depth of a clip.
 
@@ -271,7 +283,8 @@ def resolve_depth(
     depth maps, or `auto`: the clip's own depth, else maps beside the clip, else the network if it
     is on this machine, else `ground`. `far_m` is the depth of the sky. Where the horizon is known
     and not assumed, what stands on the road is as far as the road at its foot. A `resting` camera
-    whose pictures show nothing but ground looks down on it from a mast. Raises InputError for a
+    whose pictures show nothing but ground looks down on it from a mast; by the parallax of a `ride`
+    forward one sees how far away the things above the horizon are. Raises InputError for a
     spec or a depth map that cannot be used, and MissingError where the network is absent.
     """
     file_far = FILE_FAR_M if far_m is None else far_m
@@ -295,7 +308,8 @@ def resolve_depth(
         height_m, horizon, overhead = max(height_m, OVERHEAD_M), OVERHEAD_HORIZON, True
         far = GROUND_FAR_M if far_m is None else far_m
     feet = follow_feet(clip, horizon) if horizon_known else None
-    return GroundDepth(clip, focal, height_m, horizon, far, feet, overhead, fallback)
+    parallax = None if ride is None else follow_parallax(clip, ride)
+    return GroundDepth(clip, focal, height_m, horizon, far, feet, parallax, overhead, fallback)
 
 
 def depth_beside(path: Path) -> Path | None:

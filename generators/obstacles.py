@@ -18,9 +18,11 @@ from rvsd_bench.clip import Clip, Frame
 COLUMNS = 160
 """Columns of the picture that is searched: noise is averaged away, and a car far ahead is found."""
 STEP_S = 0.1
-FULL_TO, NONE_FROM = 0.1, 0.5
+ENDS = (0.1, 0.5)
 """Heights above the horizon, over the depth of the foot below it, between which an object ends: one
 of the camera's own height ends at the horizon, one of twice that at 1."""
+LOW_ENDS = (0.0, 0.2)
+"""The same where parallax shows how far away what is seen above a car or a barrier is."""
 LEAST_SPREAD = np.array([6.0, 3.0, 3.0], np.float32)
 """Lightness and colour (CIELAB) by which asphalt differs from itself at least."""
 
@@ -104,14 +106,16 @@ def set_up(
     foot_px: NDArray[np.float32],
     horizon_px: float,
     focal_height: float,
+    ends: tuple[float, float] = ENDS,
 ) -> NDArray[np.float32]:
     """Return the inverse depth with all that stands on the road as near as its foot.
 
     `inverse` is float32 [H, W] in 1/m, `foot_px` as `feet` gives it; `focal_height` is the focal
-    length in pixels times the height of the camera in metres.
+    length in pixels times the height of the camera in metres. `ends` is where objects end.
     """
+    full_to, none_from = ends
     deepest = float(foot_px.max(initial=0.0))
-    first = max(0, int(horizon_px - NONE_FROM * deepest))
+    first = max(0, int(horizon_px - none_from * deepest))
     last = min(len(inverse), int(horizon_px + deepest) + 1)
     raised = inverse.copy()
     if deepest <= 0 or first >= last:
@@ -119,7 +123,7 @@ def set_up(
     part = raised[first:last]
     above = np.float32(horizon_px) - np.arange(first, last, dtype=np.float32)[:, None] - 0.5
     height = above / np.maximum(foot_px, np.float32(1e-3))
-    belongs = np.clip((NONE_FROM - height) / np.float32(NONE_FROM - FULL_TO), 0, 1)
+    belongs = np.clip((none_from - height) / np.float32(none_from - full_to), 0, 1)
     nearer = np.maximum(foot_px / np.float32(focal_height) - part, 0)
     part += belongs * nearer
     return raised

@@ -270,6 +270,7 @@ def _surroundings(
         far_m=told.far_m,
         horizon_known=told.horizon is not None or ride.focus_of_expansion is not None,
         resting=ride.path is None and not any(ride.velocity_m_per_s),
+        ride=ride if ride.path is None else None,
     )
     return depths, ride
 
