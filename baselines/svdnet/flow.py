@@ -18,12 +18,18 @@ from rvsd_bench.baselines.precision import at_least_float32, full_precision
 class SPyNet(nn.Module):
     """Spatial pyramid network for optical flow (Ranjan and Black, CVPR 2017), from coarse to fine.
 
-    The last convolution of every level starts at zero: the untrained network sees no motion.
+    It gives changes of the flow level by level; `start_still` makes the untrained one see none.
     """
 
     def __init__(self, levels: int) -> None:
         super().__init__()
         self.levels = nn.ModuleList(_level() for _ in range(levels))
+
+    def start_still(self) -> None:
+        """Set the last convolution of every level to zero."""
+        for level in self.levels:
+            for parameter in list(level.parameters())[-2:]:
+                nn.init.zeros_(parameter)
 
     def forward(self, reference: Tensor, support: Tensor) -> Tensor:
         """Return the flow between frames [N, 3, h, w] of any size.
@@ -92,7 +98,7 @@ def dis_flow(reference: Tensor, support: Tensor) -> Tensor:
     import cv2
     import numpy as np
 
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [
         (frames.detach().float().mean(1).clamp(0, 1) * 255).round().byte().cpu().numpy()
         for frames in (reference, support)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rvsd_bench.baselines.precision import at_least_float32, full_precision
+from rvsd_bench.baselines.svdnet.blocks import fold, unfold
 from rvsd_bench.baselines.svdnet.flow import visible, warp
 from rvsd_bench.baselines.svdnet.physics import scatter
 
@@ -46,12 +47,11 @@ def photometric_flow(
     """
     if flows is None:
         return clean.new_zeros(())
-    batch, length = clean.shape[:2]
-    small = F.adaptive_avg_pool2d(clean.flatten(0, 1), flows.shape[-2:])
-    small = small.unflatten(0, (batch, length))
-    reference = small[:, [t for t, _ in pairs]].flatten(0, 1)
-    support = small[:, [i for _, i in pairs]].flatten(0, 1)
-    flat = flows.flatten(0, 1)
+    height, width = flows.shape[-2:]
+    small = unfold(F.adaptive_avg_pool2d(fold(clean), (height, width)), clean.shape[:2])
+    reference = fold(small[:, [t for t, _ in pairs]])
+    support = fold(small[:, [i for _, i in pairs]])
+    flat = fold(flows)
     seen = visible(flat).to(clean.dtype)
     error = (warp(support, flat) - reference).abs().mean(1, keepdim=True)
     return (error * seen).sum() / seen.sum().clamp_min(1)

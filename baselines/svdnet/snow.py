@@ -48,11 +48,12 @@ class SnowQueries(nn.Module):
                 self._split(asked), self._split(keys), self._split(values)
             )
             joined = found.transpose(1, 2).flatten(2)
-            return self.queries + self.answer(joined)
+            answers: Tensor = self.queries + self.answer(joined)
+            return answers
 
     def _split(self, tokens: Tensor) -> Tensor:
         """Cut the channels of [N, L, C] into heads: [N, heads, L, C/heads]."""
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return tokens.reshape(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class SnowAwareAggregation(nn.Module):
@@ -83,8 +84,8 @@ class SnowAwareAggregation(nn.Module):
         """
         wide = neighbours.flatten(0, 1)
         query = self.query(features)
-        keys = self.key(wide).unflatten(0, neighbours.shape[:2])
-        values = self.value(wide).unflatten(0, neighbours.shape[:2])
+        keys = self.key(wide).reshape(neighbours.shape)
+        values = self.value(wide).reshape(neighbours.shape)
         with full_precision(features):
             fit = (at_least_float32(query[:, None]) * at_least_float32(keys)).sum(2, keepdim=True)
             snow = self.penalty * F.softplus(self.gain) * at_least_float32(mask)
