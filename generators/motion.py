@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.path import CameraPath
+from rvsd_bench.generators.poses import FASTEST_M_PER_S, integrated, read_poses
 
-FASTEST_M_PER_S = 100.0
+STEADY_DEG = 3.0
+"""While a camera turns no more than this, all streams out of one place in the picture."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def resolve_motion(
 ) -> Motion:
     """Find the motion of the camera.
 
-    `spec` is `static`, `drive:KMH` (along the road, towards the horizon), a CSV or JSON file of
-    velocities, or `auto`: estimated from the pictures, with the road `height_m` below the camera as
-    the yardstick. Raises InputError for anything else.
+    `spec` is `static`, `drive:KMH` (along the road, towards the horizon), a file of velocities or
+    poses, or `auto`: estimated from the pictures, with the road `height_m` below the camera as the
+    yardstick. Raises InputError for anything else.
     """
     focal = 0.9 * clip.size[1] if focal_px is None else focal_px
     if spec == "static":
@@ -92,17 +94,45 @@ def _from_file(path: Path, clip: Clip, focal_px: float) -> Motion:
         raise InputError(
             f"motion {str(path)!r} is neither auto, static, drive:KMH nor an existing file"
         )
+    if not _holds_velocities(path):
+        return _along(read_poses(path, clip), clip.size, focal_px)
     velocities = read_velocities(path)
     if len(velocities) not in (1, len(clip)):
         raise InputError(
             f"{path}: {len(velocities)} velocities for a clip of {len(clip)} frames; "
             "give one, or one per frame"
         )
-    x, y, z = (float(value) for value in velocities.mean(axis=0))
-    facts = {"count": len(velocities), "spread_m_per_s": float(velocities.std(axis=0).max())}
-    height, width = clip.size
-    focus = (width / 2 + focal_px * x / z, height / 2 + focal_px * y / z) if z > 0 else None
-    return Motion((x, y, z), "file", 1.0, focus, facts=facts)
+    if np.ptp(velocities, axis=0).any():
+        return _along(integrated(clip, velocities), clip.size, focal_px)
+    x, y, z = map(float, velocities[0])
+    facts = {"count": len(velocities)}
+    return Motion((x, y, z), "file", 1.0, _focus((x, y, z), clip.size, focal_px), facts=facts)
+
+
+def _along(path: CameraPath, size: tuple[int, int], focal_px: float) -> Motion:
+    """Return the motion of a camera on a path."""
+    velocity, turn = path.mean_velocity(), path.widest_turn_deg()
+    facts = {"count": len(path.time_s), "widest_turn_deg": round(turn, 3)}
+    focus = _focus(velocity, size, focal_px) if turn < STEADY_DEG else None
+    return Motion(velocity, "file", 1.0, focus, facts=facts, path=path)
+
+
+def _focus(
+    velocity: tuple[float, float, float], size: tuple[int, int], focal_px: float
+) -> tuple[float, float] | None:
+    x, y, z = velocity
+    return (size[1] / 2 + focal_px * x / z, size[0] / 2 + focal_px * y / z) if z > 0 else None
+
+
+def _holds_velocities(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".json":
+            told = json.loads(text)
+            return not isinstance(told, dict) or "velocity_m_per_s" in told
+    except (OSError, ValueError):
+        return True
+    return "vx" in text.partition("\n")[0].replace(" ", "").split(",")
 
 
 def read_velocities(path: Path) -> NDArray[np.float64]:

@@ -334,6 +334,24 @@ def test_a_motion_from_a_file_is_rendered_again_without_the_file(tmp_path: Path)
     assert "rendered again, byte for byte" in _only(verify(out)).how
 
 
+def test_poses_are_stored_so_that_a_pan_is_rendered_again_without_their_file(
+    tmp_path: Path,
+) -> None:
+    clip, motion = _clip(tmp_path / "clip", 3), tmp_path / "poses.txt"
+    turned = [f"{1e9 + i / 25} 0 0 {i / 3} 0 {np.sin(i / 30)} 0 {np.cos(i / 30)}" for i in range(4)]
+    motion.write_text("\n".join(turned))
+    out = tmp_path / "out"
+    generate([clip], out, layers="none", **{**FAST, "motion": str(motion)})
+    motion.unlink()
+    assert "rendered again, byte for byte" in _only(verify(out)).how
+    (meta,) = out.glob("*/meta/*.json")
+    told = json.loads(meta.read_text())
+    assert told["motion"]["path"]["time_s"] == pytest.approx([0, 0.04, 0.08, 0.12])
+    told["motion"]["path"]["position_m"][2][0] += 0.02
+    meta.write_text(json.dumps(told))
+    assert "differ by up to" in _problems(out)
+
+
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_what_is_no_dataset_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is not a dataset made by"):

@@ -130,9 +130,10 @@ def _depth_again(place: StoredVideo, meta: Meta, given: Path | None) -> str:
 
 
 def _motion_again(meta: Meta, folder: Path) -> str:
-    """Return the motion as it was asked for; a file's velocity is written down again."""
+    """Return the motion as it was asked for; a file's velocity or poses are written down again."""
     if meta["motion"]["method"] != "file":
         return str(meta["request"]["motion"])
     path = folder / "motion.json"
-    path.write_text(json.dumps({"velocity_m_per_s": meta["motion"]["velocity_m_per_s"]}))
+    velocity = {"velocity_m_per_s": meta["motion"]["velocity_m_per_s"]}
+    path.write_text(json.dumps(meta["motion"].get("path", velocity)))
     return str(path)
