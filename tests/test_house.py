@@ -19,7 +19,17 @@ HEAVY = ("torch", "cv2", "pandas", "pyiqa", "numba", "av", "scipy", "imageio", "
 # The rooms may use these parts of rvsd_bench and no others. See docs/architecture.md.
 SHARED = {
     "generators": {"clip", "colour", "errors", "files", "guided", "media", "recipe", "seeds"},
-    "baselines": {"clip", "data", "errors", "files", "guided", "media", "recipe", "registry"},
+    "baselines": {
+        "clip",
+        "data",
+        "errors",
+        "files",
+        "guided",
+        "media",
+        "mixtures",
+        "recipe",
+        "registry",
+    },
     "leaderboard": {"__version__", "columns", "errors", "files"},
 }
 

@@ -71,7 +71,7 @@ class Config:
     @property
     def multiple(self) -> int:
         """What height and width must be divisible by: the shrinking of the whole encoder."""
-        return 2 ** (len(self.widths) + 1)
+        return 2 << len(self.widths)
 
 
 DEFAULT = Config()

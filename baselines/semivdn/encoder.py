@@ -40,7 +40,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, h, w] to the same shape."""
-        y = self.norm(self.conv_dw(x).movedim(1, -1))
+        y: Tensor = self.norm(self.conv_dw(x).movedim(1, -1))
         y = self.mlp["fc2"](F.gelu(self.mlp["fc1"](y)))
         return x + (self.gamma * y).movedim(-1, 1)
 
@@ -58,7 +58,8 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, C, h, w] to [N, width, h/2, w/2]; the first stage keeps the size."""
-        return self.blocks(self.downsample(x))
+        y: Tensor = self.blocks(self.downsample(x))
+        return y
 
 
 class ConvNeXt(nn.Module):
@@ -112,7 +113,8 @@ class Neck(nn.Module):
         sides = [lateral(map_) for lateral, map_ in zip(self.laterals, maps)]
         wide = [F.interpolate(side, size, mode="bilinear", align_corners=False) for side in sides]
         mean = torch.stack(wide).mean(dim=0)
-        return mean + self.refine(mean)
+        refined: Tensor = self.refine(mean)
+        return mean + refined
 
 
 def start_small(module: nn.Conv2d | nn.Linear) -> None:

@@ -68,7 +68,8 @@ class Decoder(nn.Module):
         """Map X^ beside P^j, [N, 2c, h, w], to [N, out, 4h, 4w]."""
         x = _doubled(F.leaky_relu(self.near(maps), 0.1))
         x = _doubled(F.leaky_relu(self.middle(x), 0.1))
-        return self.last(x)
+        out: Tensor = self.last(x)
+        return out
 
 
 class SemiVDN(nn.Module):
@@ -92,7 +93,7 @@ class SemiVDN(nn.Module):
             Decoder(config.channels, config.features, out)
             for out in (config.features, config.features, 1)
         )
-        self.lift = nn.Conv2d(3, config.features, 3, padding=1)
+        self.lift = nn.Conv2d(3, config.features, 3, padding=1, bias=False)
         self.project = nn.Conv2d(config.features, 3, 3, padding=1)
         self._start_near_identity()
 
@@ -103,7 +104,7 @@ class SemiVDN(nn.Module):
     def analyse(self, clip: Tensor) -> Analysis:
         """Restore a clip and return all that was found on the way."""
         frames = clip.shape[:2]
-        codes = tuple(code.unflatten(0, frames) for code in self.encode(clip.flatten(0, 1)))
+        codes = tuple(_split(code, *frames) for code in self.encode(clip.flatten(0, 1)))
         return self._decode(clip, codes, range(frames[1]))
 
     def encode(self, frames: Tensor) -> tuple[Tensor, ...]:
@@ -127,7 +128,7 @@ class SemiVDN(nn.Module):
         def kept(values: Tensor) -> Tensor:
             """Cut [B, T·m, ...] or [B, T, ...] to the kept frames, [B·K, ...]."""
             if values.shape[1] != frames:
-                values = values.unflatten(1, (frames, -1))
+                values = values.reshape(batch, frames, -1, *values.shape[2:])
             return values[:, keep].flatten(0, 1)
 
         combined = self.compose(kept(stream), size)
@@ -143,13 +144,14 @@ class SemiVDN(nn.Module):
             self.decode_light(parts[2]),
         )
         background = recover(self.lift(kept(clip)), layers)
-        routing = kept(found.weights).mT.unflatten(2, self.embed.patches.grid(size))
+        routing = kept(found.weights).mT
+        routing = routing.reshape(*routing.shape[:2], *self.embed.patches.grid(size))
         back = (batch, len(keep))
         return Analysis(
-            self.project(background).unflatten(0, back),
-            background.unflatten(0, back),
-            Layers(*(layer.unflatten(0, back) for layer in layers)),
-            routing.unflatten(0, back),
+            _split(self.project(background), *back),
+            _split(background, *back),
+            Layers(*(_split(layer, *back) for layer in layers)),
+            _split(routing, *back),
         )
 
     def _bounded(self, snow: Tensor, transmission: Tensor, light: Tensor) -> Layers:
@@ -170,15 +172,11 @@ class SemiVDN(nn.Module):
         Only the last layer of the snow decoder is zero. Were `project` zero as well, neither could
         ever move: each one's gradient is the other.
         """
-        for decoder, bias in (
-            (self.decode_snow, 0.0),
-            (self.decode_transmission, 1.0 if self.config.strict_eq6 else self.config.t_start),
-        ):
-            nn.init.zeros_(decoder.last.weight)
-            nn.init.constant_(decoder.last.bias, bias)
-        nn.init.zeros_(self.project.weight)
+        _make_constant(self.decode_snow.last, 0.0)
+        clear = 1.0 if self.config.strict_eq6 else self.config.t_start
+        _make_constant(self.decode_transmission.last, clear)
+        _make_constant(self.project, 0.0)
         for conv in (self.lift, self.project):
-            nn.init.zeros_(conv.bias)
             nn.init.dirac_(conv.weight[:3, :3])
 
 
@@ -191,6 +189,18 @@ def recover(features: Tensor, layers: Layers) -> Tensor:
     with full_precision(features):
         snow, t, light = map(at_least_float32, layers)
         return (at_least_float32(features) - snow - (1 - t) * light) / (t + BETA)
+
+
+def _make_constant(conv: nn.Conv2d, value: float) -> None:
+    """Let a convolution answer with a constant, whatever it sees."""
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.constant_(conv.bias, value)
+
+
+def _split(tensor: Tensor, batch: int, frames: int) -> Tensor:
+    """Turn [B·T, ...] into [B, T, ...]."""
+    return tensor.reshape(batch, frames, *tensor.shape[1:])
 
 
 def _doubled(maps: Tensor) -> Tensor:

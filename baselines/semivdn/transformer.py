@@ -62,7 +62,8 @@ class Attention(nn.Module):
         split = self.qkv(tokens).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = split.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(queries, keys, values)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out
 
 
 class FusionFeedForward(nn.Module):
@@ -85,7 +86,8 @@ class FusionFeedForward(nn.Module):
         hidden = self.widen(tokens).unflatten(1, (-1, rows * columns)).flatten(0, 1)
         fused = self.patches.fold(hidden, size) / self.patches.overlaps(size, hidden)
         hidden = F.relu(self.patches.unfold(fused)).reshape(*tokens.shape[:2], -1)
-        return self.narrow(hidden)
+        out: Tensor = self.narrow(hidden)
+        return out
 
 
 class Decoupled(NamedTuple):
@@ -167,7 +169,8 @@ class Embedding(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map [N, c, h, w] to tokens [N, m, d]."""
-        return self.linear(self.patches.unfold(maps))
+        tokens: Tensor = self.linear(self.patches.unfold(maps))
+        return tokens
 
 
 class Composition(nn.Module):
@@ -181,7 +184,8 @@ class Composition(nn.Module):
 
     def forward(self, tokens: Tensor, size: Size) -> Tensor:
         """Map [N, m, d] to [N, c, h, w]."""
-        return self.smooth(self.patches.fold(self.linear(tokens), size))
+        maps: Tensor = self.smooth(self.patches.fold(self.linear(tokens), size))
+        return maps
 
 
 class PhysicsTransformer(nn.Module):
