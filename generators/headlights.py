@@ -53,11 +53,19 @@ def over_air(
     return np.asarray(beam * (ambient @ LUMA / local), np.float32)
 
 
-def light_flakes(rows: NDArray[np.float64], beam: NDArray[np.float32], light: Light) -> None:
-    """Raise the radiance of flakes of a drawing list, in place, by the beam that they fly in."""
+def light_flakes(
+    rows: NDArray[np.float64],
+    beam: NDArray[np.float32],
+    light: Light,
+    through: NDArray[np.float64] | float = 1.0,
+) -> None:
+    """Raise the radiance of flakes of a drawing list, in place, by the beam that they fly in.
+
+    `through` is what the air lets through on the way to each; the way back is not counted here.
+    """
     middle_u, middle_v = rows[:, U] + rows[:, DU] / 2, rows[:, V] + rows[:, DV] / 2
     i, j = _cell(middle_v, beam.shape[0]), _cell(middle_u, beam.shape[1])
-    rows[:, GAIN] += strength(light, rows[:, DEPTH]) * beam[i, j]
+    rows[:, GAIN] += strength(light, rows[:, DEPTH]) * through * beam[i, j]
 
 
 def _cell(place_px: NDArray[np.float64], number: int) -> Any:

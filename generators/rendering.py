@@ -23,11 +23,13 @@ from rvsd_bench.generators.glimpses import Glimpses
 from rvsd_bench.generators.glow import Glow, glow_of
 from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
-from rvsd_bench.generators.headlights import cone, over_air, strength
+from rvsd_bench.generators.headlights import at_pixels, cone, over_air, strength
 from rvsd_bench.generators.kept_depth import KeptDepth
 from rvsd_bench.generators.light import NIGHT, estimate_light
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.motion import Motion, resolve_motion
+from rvsd_bench.generators.night_air import NightAir, depth_of_cells, night_air
+from rvsd_bench.generators.population import gains
 from rvsd_bench.generators.recipes import Recipe
 from rvsd_bench.generators.region import Region, check_inside, whole
 from rvsd_bench.generators.scene import Scene
@@ -70,6 +72,8 @@ class Shot:
     """The light of the air at night; by day it is `a16` everywhere."""
     cone: NDArray[np.float32] | None = None
     """The beam of headlights in each cell of 8 x 8 pixels, if there are any."""
+    air: NightAir | None = None
+    """What far snow and headlights make of the air at night."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +173,11 @@ def prepare(
         "snowfall": fall.facts,
     }
     times = np.asarray(clip.times)
-    return Shot(scene, clip.size, times, depths, a16, gain, fall, record, glow, beam)
+    air = None
+    if glow is not None:
+        usual = sum(gains(scene, brightest)) / 2
+        air = night_air(scene, fall.transmission, depths.far_m, usual)
+    return Shot(scene, clip.size, times, depths, a16, gain, fall, record, glow, beam, air)
 
 
 def render_frame(
@@ -185,12 +193,19 @@ def render_frame(
     check_inside(part, shot.size)
     grown = part.in_steps(STEP_PX, shot.size)
     inner = part.inside(grown)
-    depths = _depth_levels(shot, index, clean, grown)
+    light16 = beam = rest = None
+    if shot.air is None:
+        depths = _depth_levels(shot, index, clean, grown)
+    else:
+        everywhere = _depth_levels(shot, index, clean, whole(shot.size))
+        depths = np.ascontiguousarray(grown.of(everywhere))
+        light16, beam, rest = _night_light(shot, index, clean, depth_of_cells(everywhere))
     t16 = np.ascontiguousarray(inner.of(shot.snowfall.air(time_s, depths, grown)))
     depth = np.ascontiguousarray(inner.of(depths))
-    light16 = None if shot.glow is None else shot.glow.at(index, clean)
     a16 = shot.a16 if light16 is None else np.ascontiguousarray(part.of(spread(light16, shot.size)))
-    coverage, radiance = shot.snowfall.planes(time_s, depth, _beam(shot, light16), part)
+    coverage, radiance = shot.snowfall.planes(time_s, depth, beam, part)
+    if rest is not None:
+        radiance *= part.of(at_pixels(rest, shot.size))
     clean = np.ascontiguousarray(part.of(clean))
     z16 = np.rint(65535 * coverage).astype(np.uint16)
     p16 = _stored_radiance(radiance, z16, a16, shot.gain)
@@ -324,11 +339,18 @@ def _cone(scene: Scene, size: tuple[int, int]) -> NDArray[np.float32] | None:
     return cone(scene.light, size, scene.camera.focal_px(size[1]))
 
 
-def _beam(shot: Shot, light16: NDArray[np.uint16] | None) -> NDArray[np.float32] | None:
-    """Return what headlights are worth in each cell over the light of its air."""
-    if shot.cone is None or light16 is None:
-        return None
-    return over_air(shot.cone, shot.a16, light16)
+def _night_light(
+    shot: Shot, index: int, clean: Frame, depth: NDArray[np.uint16]
+) -> tuple[NDArray[np.uint16], NDArray[np.float32] | None, NDArray[np.float32]]:
+    """Return the light of the air in each cell, what headlights are worth over the glow, its share.
+
+    Flakes get the light of the glow, whatever lies behind them; they are stored over that of all.
+    """
+    assert shot.glow is not None and shot.air is not None
+    glow = shot.glow.at(index, clean, shot.air.opaque[depth])
+    beam = None if shot.cone is None else over_air(shot.cone, shot.a16, glow)
+    light16, rest = shot.air.lit(glow, depth, shot.a16, shot.cone)
+    return light16, beam, rest
 
 
 def _stored_radiance(

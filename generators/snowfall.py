@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.generators.dust import Dust, fill_shells
-from rvsd_bench.generators.flight import Flight
+from rvsd_bench.generators.flight import DEPTH, Flight
 from rvsd_bench.generators.fog import DriftingFog, drifting_fog
 from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
 from rvsd_bench.generators.headlights import at_pixels, light_flakes, strength
@@ -81,7 +81,7 @@ class Snowfall:
         if beam is not None:
             wide = part.of(at_pixels(beam, self.flight.view.size))
             P += wide * self._headlit_dust(time_s, depth, part)
-            light_flakes(flakes, beam, self.scene.light)
+            light_flakes(flakes, beam, self.scene.light, self._through(flakes[:, DEPTH]))
         splat(
             flakes,
             depth,
@@ -102,12 +102,17 @@ class Snowfall:
         top, left, _, _ = region or whole((height, width))
         return height / 2 - top, width / 2 - left
 
+    def _through(self, depth_m: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the air lets through to some depths."""
+        levels = depth_index(depth_m.astype(np.float32), self.far_m)
+        return np.asarray(self.transmission[levels] / 65535)
+
     def _headlit_dust(
         self, time_s: float, depth: NDArray[np.uint16], part: Region
     ) -> NDArray[np.float32]:
         """Return what a beam of even strength adds to the grain, float32 [H, W]."""
-        through = self.transmission[depth_index(self.dust.depth_m.astype(np.float32), self.far_m)]
-        light = strength(self.scene.light, self.dust.depth_m) * (through / 65535)
+        through = self._through(self.dust.depth_m)
+        light = strength(self.scene.light, self.dust.depth_m) * through**2  # there and back
         C, P = np.ones(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
         self.dust.draw(time_s, depth, light.astype(np.float32), C, P, self._middle(part))
         return P

@@ -14,7 +14,7 @@ from rvsd_bench.colour import decode_srgb
 from rvsd_bench.generators import Scene, prepare, preset, render, render_frame
 from rvsd_bench.generators.compose import compose
 from rvsd_bench.generators.flight import DEPTH, DU, GAIN, U, V
-from rvsd_bench.generators.glow import SPREADS, glow_of, lamps
+from rvsd_bench.generators.glow import SHARES, SPREADS, glow_of, lamps
 from rvsd_bench.generators.headlights import cone, light_flakes, strength
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.scene import Light
@@ -66,7 +66,7 @@ def test_a_cell_that_juts_out_of_the_picture_is_filled_from_its_edge() -> None:
     assert found[2, 2] == pytest.approx(0.5) and found[:2].max() == 0
 
 
-def test_the_glow_is_three_gaussians_of_equal_light_that_saturate() -> None:
+def test_the_glow_is_three_gaussians_that_saturate() -> None:
     """Against integrals of Gaussians over the lamp, by the normal distribution."""
     width = 1600
     frame = np.zeros((width // 2, width, 3), np.uint8)
@@ -77,17 +77,48 @@ def test_the_glow_is_three_gaussians_of_equal_light_that_saturate() -> None:
     for i, j in [(54, 104), (54, 110), (60, 130)]:
         y, x = 8 * i + 4, 8 * j + 4
         shed = 0.0
-        for sigma in (share * width for share in SPREADS):
+        for spread_of_width, share in zip(SPREADS, SHARES, strict=True):
+            sigma = spread_of_width * width
             across = _mean_of_gaussian(800, 864, sigma, x)
-            shed += across * _mean_of_gaussian(400, 464, sigma, y) / len(SPREADS)
+            shed += share * across * _mean_of_gaussian(400, 464, sigma, y)
         assert made[i, j] == pytest.approx(1 - (1 - ambient) * np.exp(-4 * 0.5 * shed), rel=0.01)
+
+
+def test_the_glow_falls_as_light_that_is_scattered_once() -> None:
+    """Against (pi - angle) / sin(angle), around a point source in thin air, over a tenfold."""
+    width = 1600
+    frame = np.zeros((width, width, 3), np.uint8)
+    frame[800:808, 800:808] = 255
+    light = Light(mode="night", lamp_glow=1.0)
+    glow = glow_of(ArrayClip(frame[None]), np.zeros(3), light, "linear").at(0)[100, 100:, 0]
+    cells = np.array([2, 3, 5, 8, 12, 16, 20])
+    angle = np.arctan(cells * 8 / (0.9 * width))
+    ratio = -np.log(1 - glow[cells] / 65535.0) / ((np.pi - angle) / np.sin(angle))
+    assert ratio.max() / ratio.min() < 3.5  # of 13 in the light itself
+    assert (np.diff(glow[cells].astype(int)) < 0).all()
+
+
+def test_a_lamp_glows_by_the_air_before_it_and_never_by_more_than_it_loses() -> None:
+    frame = np.zeros((320, 320, 3), np.uint8)
+    frame[160:168, 160:168] = 255
+    light = Light(mode="night", lamp_glow=1.0)
+    glow = glow_of(ArrayClip(frame[None]), np.zeros(3), light, "linear")
+    lamp = lamps(frame, light.lamp_threshold)[..., 0].sum()
+    held = []
+    for lost in (0.05, 0.4):
+        opaque = np.full((40, 40), 0.6, np.float32)
+        opaque[20, 20] = lost  # a lamp near by, or one farther off, before the end of a street
+        seen = -np.log(1 - glow.at(0, frame, opaque)[..., 0] / 65535.0) * opaque
+        held.append(seen.sum() / lamp)
+        assert held[-1] <= lost * 1.001
+    assert held[1] > 5 * held[0]
 
 
 def test_without_lamps_the_air_is_evenly_dark() -> None:
     clip = ArrayClip(np.full((3, H, W, 3), DARK, np.uint8))
     frame = next(render(clip, _scene(), 1, **FAR))
     assert frame.light16 is not None and np.ptp(frame.light16, axis=(0, 1)).max() == 0
-    assert 0.03 - 1e-4 <= frame.A.min() <= frame.A.max() <= 0.06 + 1e-4
+    assert 0.03 - 1e-4 <= frame.A.min() <= frame.A.max() <= 4 * 0.06
 
 
 def test_a_flake_near_a_lamp_is_brighter_than_one_far_from_it_and_has_its_colour() -> None:
