@@ -38,6 +38,8 @@ TORCH = {
     "rvsd_bench/metrics/perceptual.py",
     "rvsd_bench/metrics/noreference.py",
     "rvsd_bench/restoring/calling.py",
+    "rvsd_bench/restoring/conforming.py",
+    "rvsd_bench/restoring/profiling.py",
     "generators/pairs.py",
 }
 

@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("calibrate", "Fit a recipe to real falling snow."),
     "check": ("check", "Check a dataset: counts, sizes, mates, frame order, leakage."),
     "restore": ("restore", "Run a model over any clip."),
+    "conform": ("conform", "Check whether a model keeps the interface."),
+    "profile": ("profile", "Measure parameters, GMACs, time and memory of models."),
     "evaluate": ("evaluate", "Score models on a dataset under a standard protocol."),
     "leaderboard": ("leaderboard", "Build tables and the page from runs."),
     "list": ("listing", "List baselines, metrics, protocols, presets or datasets."),

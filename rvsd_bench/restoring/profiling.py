@@ -1,0 +1,200 @@
+"""Measure what a restorer costs: parameters, multiplications, time and memory of a frame."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from rvsd_bench.baselines.info import StagedRestorer, VideoRestorer
+from rvsd_bench.restoring.calling import inference, require_precision
+from rvsd_bench.restoring.runner import CHUNK
+from rvsd_bench.restoring.tiling import plan_grid
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The cost of a restorer at one size, as the runner runs it: each frame encoded once."""
+
+    method: str
+    parameters: int | None
+    """How many numbers the network has learned; None for a method that has no tensors."""
+    height: int
+    width: int
+    window: int | None
+    """Frames per call; None takes whole clips, measured on 16."""
+    gmacs_frame: float
+    """Multiplications and additions for one more frame of a clip, in 1e9, by torch's counter.
+
+    Only what torch computes is seen: 0 means that the method works outside of torch."""
+    gmacs_window: float
+    """The same for one call with a whole window, every frame of it restored."""
+    ms_frame: float
+    """Milliseconds for one more frame, the median of `repeats`; no reading, no writing."""
+    repeats: int
+    peak_mib: float
+    """How far memory rose above where it stood with the model loaded. CPU: of the process."""
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What others published of a method's cost; never measured here."""
+
+    runtime_s: float
+    gmacs: float
+    source: str
+
+
+CHART = "read off the bubble chart in SemiVDN's README; size and GPU not stated"
+REPORTED: Mapping[str, Reported] = MappingProxyType(
+    {
+        "svdnet": Reported(runtime_s=0.125, gmacs=171, source=CHART),
+        "semivdn": Reported(runtime_s=0.052, gmacs=47, source=CHART),
+    }
+)
+
+
+def profile_apart(
+    specs: Sequence[str],
+    size: tuple[int, int],
+    *,
+    device: str = "cpu",
+    precision: str = "float32",
+    trust_code: bool = False,
+) -> Iterator[Profile]:
+    """Measure models one after the other, each in a fresh process: its memory is its own.
+
+    Yields a row for each; raises what loading or running a model raises.
+    """
+    context = multiprocessing.get_context("spawn")
+    measure = partial(
+        _load_and_profile, size=size, device=device, precision=precision, trust_code=trust_code
+    )
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        yield from pool.map(measure, specs)
+
+
+def _load_and_profile(
+    spec: str, *, size: tuple[int, int], device: str, precision: str, trust_code: bool
+) -> Profile:
+    from rvsd_bench.baselines import load, parse
+
+    model = load(spec, device=device, trust_code=trust_code)
+    require_precision(model.info, precision)
+    named = parse(spec)
+    return profile(
+        model, method=named.name or named.short, size=size, device=device, precision=precision
+    )
+
+
+def profile(
+    model: VideoRestorer,
+    *,
+    method: str,
+    size: tuple[int, int],
+    device: str = "cpu",
+    precision: str = "float32",
+    least_s: float = 2.0,
+) -> Profile:
+    """Measure a model that lies on `device` on frames of `size` (height, width).
+
+    One call warms up; then calls are timed for `least_s` seconds, at least 3 of them unless one
+    takes longer than that. Where the model asks for tiles, each is computed in turn.
+    """
+    grid = plan_grid(size, model.info, model.info.tile, min(32, (model.info.tile or 64) // 2))
+    tile, tiles = grid.tiles[0], len(grid.tiles)
+    shape = (1, model.info.window or CHUNK, 3, tile.rows.stop, tile.columns.stop)
+    clip = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
+    before = _memory(device)
+    with inference(device, precision):
+        work, frames = _one_step(model, clip)
+        gmacs_step = tiles * _gmacs(work)  # warms up, too
+        times = _times(lambda: [work() for _ in range(tiles)], device, least_s)
+        peak = _memory(device) - before
+        gmacs_window = tiles * _gmacs(lambda: model(clip))
+    return Profile(
+        method=method,
+        parameters=_parameters(model),
+        height=size[0],
+        width=size[1],
+        window=model.info.window,
+        gmacs_frame=gmacs_step / frames,
+        gmacs_window=gmacs_window,
+        ms_frame=1000 * statistics.median(times) / frames,
+        repeats=len(times),
+        peak_mib=peak / MIB,
+        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        precision=precision,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _one_step(model: VideoRestorer, clip: Tensor) -> tuple[Callable[[], Tensor], int]:
+    """Return what the runner does for one step along a clip, and how many frames that gives."""
+    info, length = model.info, clip.shape[1]
+    step = 1 if info.emits == "center" else (info.stride or length)
+    if not info.staged:
+        return (lambda: model(clip)), step
+    staged = cast("StagedRestorer", model)
+    codes = [staged.encode(frame[None]) for frame in clip[0]]
+    window = tuple(torch.stack(parts, dim=1) for parts in zip(*codes, strict=True))
+    first = (length - step) // 2
+    keep = range(first, first + step)
+
+    def work() -> Tensor:
+        for frame in clip[0, :step]:
+            staged.encode(frame[None])
+        return staged.decode(clip, window, keep)
+
+    return work, step
+
+
+def _gmacs(work: Callable[[], Tensor]) -> float:
+    """Count by torch's own counter, which takes a multiplication and an addition for two."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 2e9
+
+
+def _times(work: Callable[[], object], device: str, least_s: float) -> list[float]:
+    times: list[float] = []
+    while sum(times) < least_s or (len(times) < 3 and max(times) < least_s):
+        begin = time.perf_counter()
+        work()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - begin)
+    return times
+
+
+def _memory(device: str) -> float:
+    """Return the most memory that was in use so far, in bytes."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def _parameters(model: VideoRestorer) -> int | None:
+    for network in (model, getattr(model, "network", None)):
+        parameters = getattr(network, "parameters", None)
+        if callable(parameters):
+            return sum(tensor.numel() for tensor in parameters())
+    return None
