@@ -15,6 +15,9 @@ from rvsd_bench.generators.sky import LUMA, sky_likeness
 
 DAY, NIGHT = (0.35, 0.85), (0.03, 0.06)
 """Between which limits the light of the air lies, linear; at night that away from lamps."""
+BRIGHT = 0.1
+"""Mean luminance, linear, from which on a clip is none of a night: streets at night have 0.01 to
+0.06, a dull day has 0.15."""
 LEAST_WIDTH_PX = 480
 """The light is looked for in frames made smaller by a whole number, down to this width."""
 
@@ -31,11 +34,12 @@ def estimate_light(
     footage it picks the road and white cars.
 
     The story: `rule` (`sky` or `top`), `frames` that the rule was met in, `sky_fraction`, `seen`
-    (the colour before toning) and `bright_sky`, the luminance of bright sky in linear light (None
-    without sky): flakes before it must stay below 0.9 of it.
+    (the colour before toning), `brightness` (the mean luminance of a frame) and `bright_sky`, the
+    luminance of bright sky in linear light (None without sky): flakes before it must stay below 0.9
+    of it.
     """
     indices = evenly(len(clip))
-    skies, tops = [], []
+    skies, tops, means = [], [], []
     overhead = depth_source.facts.get("view") == "overhead"  # asphalt can be as even as sky
     for index in indices:
         small = _shrunk(clip[index])
@@ -45,6 +49,7 @@ def estimate_light(
         sky = (depth >= 0.8 * depth.max()) & (like > 0.5)
         if sky.mean() >= 0.005 and not overhead:
             skies.append((_above_horizon(colour, sky), _bright(colour, sky), sky.mean()))
+        means.append(float((colour @ LUMA).mean()))
         tops.append(np.median(colour[: max(1, len(colour) // 10)].reshape(-1, 3), axis=0))
     found = 2 * len(skies) >= len(indices)
     seen = np.median([colour for colour, _, _ in skies] if found else tops, axis=0)
@@ -54,6 +59,7 @@ def estimate_light(
         "frames": len(skies) if found else len(tops),
         "sky_fraction": float(np.median([part for _, _, part in skies])) if found else 0.0,
         "seen": [float(value) for value in seen],
+        "brightness": float(np.median(means)),
         "bright_sky": float(np.median([bright for _, bright, _ in skies])) if found else None,
     }
 

@@ -25,7 +25,7 @@ from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
 from rvsd_bench.generators.headlights import at_pixels, cone, over_air, strength
 from rvsd_bench.generators.kept_depth import KeptDepth
-from rvsd_bench.generators.light import NIGHT, estimate_light
+from rvsd_bench.generators.light import BRIGHT, NIGHT, estimate_light
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.motion import Motion, resolve_motion
 from rvsd_bench.generators.night_air import NightAir, depth_of_cells, night_air
@@ -323,7 +323,9 @@ def _light(
     """Return the atmospheric light in the composing domain, uint16 [3], and what `meta` records."""
     value = linear if scene.compose.domain == "linear" else encode_srgb(linear)
     a16 = np.rint(65535 * np.clip(value, 0, 1)).astype(np.uint16)
-    at_night = {} if scene.light.mode == "day" else {"map": glow_facts()}
+    at_night: dict[str, Any] = {} if scene.light.mode == "day" else {"map": glow_facts()}
+    if at_night and story.get("brightness", 0.0) > BRIGHT:
+        at_night["warning"] = "the clip is bright: snow at night expects footage of the night"
     return a16, {"linear": linear.tolist(), **story, **at_night}
 
 

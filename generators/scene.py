@@ -146,7 +146,7 @@ class Light:
     """Flakes differ evenly by up to this share."""
     lamp_threshold: float = bounded(0.35, 0, 0.95)
     """At night: what is brighter in linear light, in any colour, is taken for a lamp."""
-    lamp_glow: float = bounded(10.0, 0, 100)
+    lamp_glow: float = bounded(30.0, 0, 1000)
     """At night: the light of lamps over that which the clip shows of them, since cameras clip it.
     With 1 the glow holds as much light as the lamps."""
     headlight_m2: float = bounded(400.0, 0, 10_000)

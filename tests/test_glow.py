@@ -235,7 +235,9 @@ def test_headlights_make_the_same_snow_brighter_most_of_all_near_flakes_on_the_a
 
 def test_next_to_a_lamp_headlights_add_no_more_than_elsewhere() -> None:
     """Radiance is stored over the air's light; what headlights add must not grow with that."""
-    plain = _scene("headlight", light={"mode": "night"}, snow={"rate_mm_per_h": 5.0})
+    plain = _scene(
+        "headlight", light={"mode": "night", "lamp_glow": 5.0}, snow={"rate_mm_per_h": 5.0}
+    )
     scene = dataclasses.replace(plain, light=dataclasses.replace(plain.light, mode="headlight"))
     added = []
     for lamp in (False, True):

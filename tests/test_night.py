@@ -15,7 +15,7 @@ from rvsd_bench.files import tree_digest
 from rvsd_bench.generators import Recipe, Scene, prepare, preset, read_layers, render_frame
 from rvsd_bench.making.generating import generate
 from rvsd_bench.making.manifest import read_meta
-from rvsd_bench.making.previewing import layer_rows
+from rvsd_bench.making.previewing import layer_rows, preview
 from rvsd_bench.making.verifying import verify
 from rvsd_bench.media.images import read_gray16, read_image, read_rgb16, write_png
 from rvsd_bench.media.reading import read_clip
@@ -162,3 +162,16 @@ def test_the_preview_shows_the_glow_of_lamps_at_night_only(tmp_path: Path) -> No
     assert np.abs(shown - 255 * encode_srgb(frame.A)).max() <= 0.6
     assert shown[11, 24].sum() > 3 * shown[43, 59].sum()
     assert all(row.symbol != "A" for row in layer_rows())
+
+
+@pytest.mark.parametrize(("level", "mode", "warned"), [(150, "night", True), (150, "day", False),
+                                                       (30, "headlight", False)])  # fmt: skip
+def test_a_bright_clip_is_told_apart_from_a_night(
+    tmp_path: Path, level: int, mode: str, warned: bool
+) -> None:
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for index in range(2):
+        write_png(folder / f"{index}.png", np.full((H, W, 3), level, np.uint8))
+    notes = preview(folder, tmp_path / "sheet.png", recipe=_scene(mode), motion="static", fps=25.0)
+    assert notes == ["the clip is bright: snow at night expects footage of the night"] * warned

@@ -92,16 +92,18 @@ def preview(
     shot = prepare(
         clip, chosen, seed=seed, source_id=source_id, depth=depth, motion=motion, path=source
     )
+    warning = shot.facts["atmospheric_light"].get("warning")
+    notes = [] if warning is None else [warning]
     if suffix == ".png":
         from rvsd_bench.media.images import write_png
 
         title = f"{clip.name}  ·  {facts['name']}"
         write_png(out, contact_sheet(clip, shot, title=title, track=track))
-        return []
+        return notes
     from rvsd_bench.media.video import write_preview
 
     frames = moving_divider(clip, shot, MOVING_WIDTH[suffix], track=track)
-    return write_preview(out, frames, clip.fps)
+    return [*write_preview(out, frames, clip.fps), *notes]
 
 
 def contact_sheet(clip: Clip, shot: Shot, *, title: str = "", track: Track = untracked) -> Frame:
