@@ -170,7 +170,7 @@ def _gmacs(work: Callable[[], Tensor]) -> float:
     """Count by torch's own counter, which takes a multiplication and an addition for two."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops() / 2e9
+    return float(counter.get_total_flops() / 2e9)
 
 
 def _times(work: Callable[[], object], device: str, least_s: float) -> list[float]:
@@ -196,5 +196,5 @@ def _parameters(model: VideoRestorer) -> int | None:
     for network in (model, getattr(model, "network", None)):
         parameters = getattr(network, "parameters", None)
         if callable(parameters):
-            return sum(tensor.numel() for tensor in parameters())
+            return int(sum(tensor.numel() for tensor in parameters()))
     return None
