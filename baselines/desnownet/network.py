@@ -157,4 +157,4 @@ def _initialise(network: DesnowNet, config: Config) -> None:
             if module.bias is not None:
                 nn.init.constant_(module.bias, config.bias_init)
     for level in network.recovery.snow.levels:
-        nn.init.constant_(level.bias, config.mask_bias)
+        nn.init.constant_(level.get_parameter("bias"), config.mask_bias)
