@@ -15,6 +15,7 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.depth_files import open_depth_files
 from rvsd_bench.generators.depth_mono import ABSENT, open_mono, weights_folder
+from rvsd_bench.generators.foreground import foreground
 from rvsd_bench.generators.motion import Motion
 from rvsd_bench.generators.obstacles import ENDS, LOW_ENDS, Feet, follow_feet, set_up
 from rvsd_bench.generators.parallax import Parallax, follow_parallax
@@ -114,6 +115,8 @@ class GroundDepth:
     """Where that which stands on the road has its foot; None if this is not known."""
     parallax: Parallax | None = None
     """How far what stands above the horizon is, as the ride past it shows; None at rest."""
+    front: NDArray[np.float32] | None = None
+    """Where something stands right before a resting camera, [h, w] in [0, 1]; None if nowhere."""
     overhead: bool = False
     """Nothing but ground is seen: there are neither walls nor sky."""
     fallback: str | None = None
@@ -132,6 +135,8 @@ class GroundDepth:
         walls = side_walls(size, focal, end)
         object.__setattr__(self, "_level", 1 / plane)
         street = plane if self.overhead else np.minimum(plane, walls)
+        if self.front is not None:
+            street = self._fronted(street)
         object.__setattr__(self, "_inverse", 1 / street)
 
     @property
@@ -146,6 +151,7 @@ class GroundDepth:
             "walls_m": None if self.overhead else WALLS_M,
             "obstacles": self.feet is not None,
             "parallax": self.parallax is not None,
+            "foreground": self.front is not None,
             "far_m": self.far_m,
         }
         return numbers if self.fallback is None else numbers | {"fallback": self.fallback}
@@ -159,6 +165,15 @@ class GroundDepth:
             sky = sky_cover(small, scale=small.shape[1] / picture.shape[1])
             inverse = sky / np.float32(self.far_m) + (1 - sky) * inverse
         return _align(np.asarray(1 / inverse, np.float32), small, picture, self.far_m)
+
+    def _fronted(self, street: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the street with what stands before the camera as near as the lowest row."""
+        import cv2
+
+        front = cv2.resize(self.front, street.shape[1::-1])
+        inverse = 1 / street
+        near = np.maximum(inverse[-1:].min(), inverse)
+        return np.asarray(1 / (inverse + front * (near - inverse)), np.float32)
 
     def _standing(self, index: int) -> NDArray[np.float32]:
         """Return the inverse depth of the street and of what stands on it in a frame."""
@@ -309,7 +324,10 @@ def resolve_depth(
         far = GROUND_FAR_M if far_m is None else far_m
     feet = follow_feet(clip, horizon) if horizon_known else None
     parallax = None if ride is None else follow_parallax(clip, ride)
-    return GroundDepth(clip, focal, height_m, horizon, far, feet, parallax, overhead, fallback)
+    front = foreground(clip, horizon) if resting and not overhead else None
+    return GroundDepth(
+        clip, focal, height_m, horizon, far, feet, parallax, front, overhead, fallback
+    )
 
 
 def depth_beside(path: Path) -> Path | None:

@@ -88,10 +88,7 @@ def feet(frame: Frame, horizon: float) -> NDArray[np.float32]:
 
 def _strangeness(colours: NDArray[np.float32], down: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return how little each pixel looks like the road ahead, float32 in [0, 1]."""
-    across = np.abs(np.arange(colours.shape[1]) + 0.5 - colours.shape[1] / 2)
-    deepest = max(float(down[-1]), 0.0)
-    ahead = (down > 0.25 * deepest) & (down < 0.8 * deepest)
-    road = colours[ahead[:, None] & (across < 1.4 * down[:, None])]
+    road = road_ahead(colours, down)
     if not len(road):
         return np.zeros(colours.shape[:2], np.float32)
     usual = np.median(road, axis=0)
@@ -99,6 +96,17 @@ def _strangeness(colours: NDArray[np.float32], down: NDArray[np.float64]) -> NDA
     difference = (colours - usual) / np.maximum(spread, LEAST_SPREAD)
     distance = np.sqrt(np.sum(difference**2, axis=2))
     return np.asarray(np.clip(distance / 1.5 - 1, 0, 1), np.float32)
+
+
+def road_ahead(colours: NDArray[np.float32], down: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the colours of a wedge before the camera, float32 [N, 3]: a road, for the most part.
+
+    `down` is how far below the horizon each row lies, in rows.
+    """
+    across = np.abs(np.arange(colours.shape[1]) + 0.5 - colours.shape[1] / 2)
+    deepest = max(float(down[-1]), 0.0)
+    ahead = (down > 0.25 * deepest) & (down < 0.8 * deepest)
+    return np.asarray(colours[ahead[:, None] & (across < 1.4 * down[:, None])], np.float32)
 
 
 def set_up(
