@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+import rvsd_bench
 from rvsd_bench.baselines import semivdn
 from rvsd_bench.baselines.checkpoints import save_checkpoint
 from rvsd_bench.baselines.semivdn.config import DEFAULT, TINY, Config
@@ -23,7 +24,7 @@ from rvsd_bench.baselines.semivdn.transformer import (
     Patches,
     TemporalDecouplingExperts,
 )
-from rvsd_bench.clip import to_torch
+from rvsd_bench.clip import ArrayClip, from_torch, to_torch
 from rvsd_bench.errors import InputError
 
 SMALLEST = replace(TINY, widths=(8, 12), depths=(1, 1), channels=8, token=16, fusion=2, features=4)
@@ -310,9 +311,8 @@ def test_double_precision_stays_double() -> None:
     assert found.restored.dtype == found.background.dtype == torch.float64
 
 
+@pytest.mark.slow
 def test_a_clip_of_640x360_is_restored(shared_clips: Path) -> None:
-    import rvsd_bench
-
     clip = rvsd_bench.read_clip(shared_clips / "static_road_bgs_640x360_120f.mp4")
     frames = to_torch([clip[i] for i in range(3)])
     padded = F.pad(frames.flatten(0, 1), (0, 0, 0, 8), mode="reflect")[None]
@@ -320,6 +320,19 @@ def test_a_clip_of_640x360_is_restored(shared_clips: Path) -> None:
         restored = semivdn.build("tiny")(padded)
     assert restored.shape == (1, 3, 3, 368, 640)
     assert float((restored[..., :360, :] - frames).abs().mean()) < 0.05
+
+
+def test_the_runner_restores_each_frame_in_the_middle_of_its_window() -> None:
+    frames = from_torch(_clip(1, 4, 3, 16, 16))
+    network = _stirred()
+    network.info = replace(semivdn.INFO, multiple=8, min_size=8)
+    restored = list(rvsd_bench.restore(network, ArrayClip(np.stack(frames))))
+    with torch.no_grad():
+        windows = [network(to_torch(frames[i : i + 3])) for i in (0, 1)]
+    middle = from_torch(torch.stack([window[0, 1] for window in windows])[None])
+    assert len(restored) == 4
+    for found, expected in zip(restored[1:3], middle):
+        assert int(np.abs(found.astype(int) - expected).max()) <= 1
 
 
 # --- building
