@@ -324,6 +324,11 @@ def test_untrained_it_changes_a_picture_little_and_says_that_it_is_untrained() -
     assert network.info.facts == {"preset": "default", "config": asdict(Config())}
 
 
+def test_tiles_shrink_as_the_width_grows_so_that_memory_stays() -> None:
+    tiles = {w: build("tiny", width=str(w)).info.tile for w in (0.5, 0.125, 0.03125)}
+    assert tiles == {0.5: 512, 0.125: 1024, 0.03125: 2048}
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (45, 61)])
 def test_a_clip_of_any_size_is_restored(size: tuple[int, int]) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
