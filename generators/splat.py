@@ -19,6 +19,8 @@ from rvsd_bench.generators.flight import BLUR, DEPTH, DU, DV, GAIN, RADIUS, TURN
 PIXEL_VARIANCE = 1 / 12
 OUTLINE_FROM_PX, OUTLINE_FULL_PX = 1.8, 6.0
 """Flakes of smaller radius are round: pixels hide their outline, which comes by and by."""
+LANES = 8
+"""So many pixels of a row are computed at once: most flakes are no wider."""
 OUTLINE_REACH = 1.25
 """Outlines stretch so far beyond the disc of equal area."""
 
@@ -87,14 +89,14 @@ def _trace(rows: Any, i: int, psf2: float, opacity: float, shape: Any) -> None:
 def _frame(shape: Any, box: Any) -> int:
     """Write the first and the last row of a flake, the last excluded; return a bound on its pixels.
 
-    The bound counts the pixels of its box.
+    The bound counts the pixels of its box, and those that make its rows whole lanes.
     """
     run, fall, edge = shape[PATH] * shape[COS], shape[PATH] * shape[SIN], shape[EDGE]
     box[0] = math.floor(shape[X] + min(run, 0.0) - edge)
     box[1] = math.floor(shape[Y] + min(fall, 0.0) - edge)
     box[2] = math.ceil(shape[X] + max(run, 0.0) + edge)
     box[3] = math.ceil(shape[Y] + max(fall, 0.0) + edge)
-    size: int = (box[2] - box[0]) * (box[3] - box[1])
+    size: int = (box[2] - box[0] + LANES) * (box[3] - box[1])
     return size
 
 
@@ -106,42 +108,17 @@ def _reach(shape: Any, dy: float, box: Any, over_cos: float, over_sin: float) ->
     inverses of its cosine and sine are given, for a division takes long.
     """
     cos, sin, edge = shape[COS], shape[SIN], shape[EDGE]
-    first, last = box[0] + 0.5 - shape[X], box[2] - 0.5 - shape[X]
+    first, last = -np.inf, np.inf
     if abs(sin) > 1e-6:  # |dy cos - dx sin| < edge
         middle, half = dy * cos * over_sin, edge * abs(over_sin)
         first, last = max(first, middle - half), min(last, middle + half)
     if abs(cos) > 1e-6:  # -edge < dx cos + dy sin < path + edge
         one, other = (-edge - dy * sin) * over_cos, (shape[PATH] + edge - dy * sin) * over_cos
         first, last = max(first, min(one, other)), min(last, max(one, other))
-    left = int(np.ceil(first + shape[X] - 0.5))
-    return left, max(left, int(np.floor(last + shape[X] - 0.5)) + 1)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _pixels(
-    shape: Any, box: Any, step: int, depth: Any, top: int, start: int, along: Any, aside: Any,
-    place: Any,
-) -> Any:  # fmt: skip
-    """List the pixels of a flake: where they lie along and beside its path, and in the planes.
-
-    `place` is -1 outside the planes, which begin at row `top` and column `start`, and where the
-    scene is nearer. Return how many pixels there are, and whether the flake is seen in any of them.
-    """
-    cos, sin = shape[COS], shape[SIN]
-    height, width = depth.shape
-    k, seen = 0, False
-    for y in range(box[1], box[3]):
-        dy, row = y + 0.5 - shape[Y], y - top
-        left, right = _reach(shape, dy, box, 1.0 / cos, 1.0 / sin)
-        for x in range(left, right):
-            dx = x + 0.5 - shape[X]
-            along[k], aside[k] = dx * cos + dy * sin, dy * cos - dx * sin
-            place[k], column = -1, x - start
-            if 0 <= row < height and 0 <= column < width and depth[row, column] >= step:
-                place[k] = row * width + column
-                seen = True
-            k += 1
-    return k, seen
+    # What is rounded must not reach the box: its own columns are exact.
+    left = int(np.ceil(max(first + shape[X] - 0.5, float(box[0]))))
+    right = int(np.floor(min(last + shape[X] - 0.5, box[2] - 1.0))) + 1
+    return left, max(left, right)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -153,17 +130,21 @@ def _area(s: Any, half2: Any) -> Any:
 
 @numba.njit(cache=True, error_model="numpy")
 def _cover(shape: Any, along: Any, aside: Any, share: Any) -> None:
-    """Write the share of the exposure for which a flake covers each pixel of its list.
+    """Write the share of the exposure for which a flake covers each of some pixels of a row.
 
-    A disc of radius R over a path that passes the point at a distance d covers it while its centre
-    is within h = sqrt(R² - d²) of the nearest place; the dome 3 (1 - (distance/R)²)² likewise.
-    There is no branch, so that the loop is vectorised.
+    `along` and `aside` say where the first lies, counted along the path and beside it. A disc of
+    radius R over a path that passes a point at a distance d covers it while its centre is within
+    h = sqrt(R² - d²) of the nearest place; the dome 3 (1 - (distance/R)²)² likewise. So many pixels
+    at once, and no branch, make vectors of them.
     """
     zero, path = np.float32(0), np.float32(shape[PATH])
+    cos, sin = np.float32(shape[COS]), np.float32(shape[SIN])
     disc2, dome2 = np.float32(shape[DISC2]), np.float32(shape[DOME2])
     disc, dome = np.float32(shape[DISC]), np.float32(shape[DOME])
-    for k in range(len(share)):
-        s, aside2 = along[k], aside[k] * aside[k]
+    begin, off = np.float32(along), np.float32(aside)
+    for k in range(LANES):
+        s, d = begin + cos * np.float32(k), off - sin * np.float32(k)
+        aside2 = d * d
         half2 = max(dome2 - aside2, zero)
         half = np.sqrt(half2)
         first = max(s - half, zero)
@@ -171,6 +152,30 @@ def _cover(shape: Any, along: Any, aside: Any, share: Any) -> None:
         arc = np.sqrt(max(disc2 - aside2, zero))
         chord = max(min(s + arc, path) - max(s - arc, zero), zero)
         share[k] = dome * (_area(s - first, half2) - _area(s - last, half2)) + disc * chord
+
+
+@numba.njit(forceinline=True, cache=True, error_model="numpy")
+def _rows(shape: Any, box: Any, share: Any, spans: Any) -> int:
+    """Write the coverage of a flake's pixels into a list, row by row; return the list's length.
+
+    `spans` [rows, 3] gets each row's first and last column, the last excluded, and where it begins:
+    rows are made of whole lanes. Few flakes are wider than one, and worth a look at their edges.
+    """
+    cos, sin, at = shape[COS], shape[SIN], 0
+    over_cos, over_sin = 1.0 / cos, 1.0 / sin
+    left, right = box[0], box[2]
+    for row in range(len(spans)):
+        dy = box[1] + row + 0.5 - shape[Y]
+        if box[2] - box[0] > LANES:
+            left, right = _reach(shape, dy, box, over_cos, over_sin)
+        spans[row, 0], spans[row, 2] = left, at
+        for x in range(left, right, LANES):
+            dx = x + 0.5 - shape[X]
+            along, aside = dx * cos + dy * sin, dy * cos - dx * sin
+            _cover(shape, along, aside, share[at : at + LANES])
+            at += LANES
+        spans[row, 1] = left + at - spans[row, 2]
+    return at
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -188,23 +193,69 @@ def _outline(along: float, aside: float, scale: float, outline: Any) -> float:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _shape_out(shape: Any, outline: Any, along: Any, aside: Any, share: Any) -> None:
-    """Let a flake that is large and sharp enough show its outline."""
+def _shape_out(shape: Any, outline: Any, top: int, share: Any, spans: Any) -> None:
+    """Let a flake that is large and sharp enough show its outline; its first row is `top`."""
     scale, half, shown = 0.5 / math.sqrt(shape[DISC2]), 0.5 * shape[PATH], shape[SHOWN]
-    for k in range(len(share)):
-        if share[k] > 0.0:
-            outer = 1.0 - _outline(along[k] - half, aside[k], scale, outline)
-            share[k] *= 1.0 - shown * outer
+    cos, sin = shape[COS], shape[SIN]
+    for row in range(len(spans)):
+        dy, (left, right, at) = top + row + 0.5 - shape[Y], spans[row]
+        for x in range(left, right):
+            dx = x + 0.5 - shape[X]
+            along, aside = dx * cos + dy * sin - half, dy * cos - dx * sin
+            outer = 1.0 - _outline(along, aside, scale, outline)
+            share[at + x - left] *= 1.0 - shown * outer
 
 
-@numba.njit(cache=True, error_model="numpy")
-def _mix(share: Any, place: Any, norm: float, light: float, C: Any, P: Any) -> None:
-    """Mix a flake into the planes, given flat, where it is seen."""
-    for k in range(len(share)):
-        if place[k] >= 0 and share[k] > 0.0:
-            alpha = min(1.0, norm * share[k])
-            C[place[k]] = C[place[k]] * (1.0 - alpha)
-            P[place[k]] = P[place[k]] * (1.0 - alpha) + alpha * light
+@numba.njit(forceinline=True, cache=True, error_model="numpy")
+def _total(share: Any, lanes: Any) -> float:
+    """Return the sum of a list of whole lanes."""
+    lanes[:] = 0.0
+    for at in range(np.uint64(0), np.uint64(len(share)), np.uint64(LANES)):
+        for k in range(np.uint64(LANES)):
+            lanes[k] += share[at + k]
+    total: float = lanes.sum()
+    return total
+
+
+@numba.njit(inline="always", cache=True, error_model="numpy")
+def _mix(
+    share: Any, at: int, begin: int, count: int, step: int, norm: Any, light: Any, depth: Any,
+    C: Any, P: Any,
+) -> None:  # fmt: skip
+    """Mix pixels of a flake into the planes, where it is seen, from entry `begin` on.
+
+    Unsigned numbers spare a look at whether an index counts from the end.
+    """
+    one, first, source = np.float32(1.0), np.uint64(begin), np.uint64(at)
+    for k in range(np.uint64(count)):
+        if depth[first + k] < step:
+            continue
+        alpha = min(one, norm * share[source + k])
+        C[first + k] = C[first + k] * (one - alpha)
+        P[first + k] = P[first + k] * (one - alpha) + alpha * light
+
+
+@numba.njit(forceinline=True, cache=True, error_model="numpy")
+def _mix_rows(
+    share: Any, spans: Any, place: Any, step: Any, norm: Any, light: Any, depth: Any, C: Any,
+    P: Any,
+) -> None:  # fmt: skip
+    """Mix a flake into planes, given flat; `place` says where.
+
+    It holds the flake's first row in the planes, their first column, height and width.
+    """
+    top, start, height, width = place
+    for y in range(max(top, 0), min(top + len(spans), height)):
+        left, right, at = spans[y - top]
+        left, right = left - start, right - start
+        if left >= 0 and right <= width:
+            for x in range(0, right - left, LANES):
+                begin = y * width + left + x
+                _mix(share, at + x, begin, LANES, step, norm, light, depth, C, P)
+        else:
+            first, count = max(left, 0), max(min(right, width) - max(left, 0), 0)
+            begin = y * width + first
+            _mix(share, at + first - left, begin, count, step, norm, light, depth, C, P)
 
 
 @numba.njit(
@@ -215,26 +266,24 @@ def _splat(
     rows: Any, depth: Any, transmission: Any, outlines: Any, scale: float, psf2: float,
     opacity: float, top: int, start: int, C: Any, P: Any,
 ) -> None:  # fmt: skip
-    shape, box = np.empty(12), np.empty(4, np.int64)
-    lists, place = np.empty((3, 4096), np.float32), np.empty(4096, np.int64)
+    shape, box, lanes = np.empty(12), np.empty(4, np.int64), np.empty(LANES, np.float32)
+    share, all_spans = np.empty(4096, np.float32), np.empty((256, 3), np.int64)
+    (height, width), flat, deepest = depth.shape, depth.reshape(-1), depth.max()
     for i in range(rows.shape[0]):
-        step = int(rows[i, DEPTH] * scale + 0.5)
-        if step > 65535:
+        step = rows[i, DEPTH] * scale + 0.5
+        if step >= deepest + 1.0:
             continue  # behind all that the scene holds
         _trace(rows, i, psf2, opacity, shape)
         most = _frame(shape, box)
-        if most > place.shape[0]:
-            lists, place = np.empty((3, 2 * most), np.float32), np.empty(2 * most, np.int64)
-        count, seen = _pixels(shape, box, step, depth, top, start, lists[0], lists[1], place)
-        if not seen:
-            continue
-        along, aside, share = lists[0, :count], lists[1, :count], lists[2, :count]
-        _cover(shape, along, aside, share)
+        if most > share.shape[0]:
+            share = np.empty(2 * most, np.float32)
+        if box[3] - box[1] > all_spans.shape[0]:
+            all_spans = np.empty((2 * (box[3] - box[1]), 3), np.int64)
+        spans = all_spans[: box[3] - box[1]]
+        count = _rows(shape, box, share, spans)
         if shape[SHOWN] > 0.0:
-            _shape_out(shape, outlines[int(rows[i, TURN] * len(outlines))], along, aside, share)
-        total = 0.0
-        for k in range(count):
-            total += share[k]
-        norm = opacity * shape[AREA] / max(total, 1e-12)
-        light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[step] / 65535.0
-        _mix(share, place[:count], norm, light, C, P)
+            _shape_out(shape, outlines[int(rows[i, TURN] * len(outlines))], box[1], share, spans)
+        norm = np.float32(opacity * shape[AREA] / max(_total(share[:count], lanes), 1e-12))
+        light = 1.0 + (rows[i, GAIN] - 1.0) * transmission[int(step)] / 65535.0
+        place = (box[1] - top, start, height, width)
+        _mix_rows(share, spans, place, np.uint16(step), norm, np.float32(light), flat, C, P)
