@@ -85,6 +85,15 @@ def test_a_flake_looks_as_its_parts_folded_with_each_other(
     assert np.abs((1 - C) - seen).sum() < within * seen.sum()
 
 
+def test_a_flake_at_the_edge_of_the_planes_looks_as_it_does_in_their_middle() -> None:
+    draw = np.random.Generator(np.random.Philox(5))
+    for u in draw.random((200, 4)):
+        flake = {"v": 60 + u[1], "r": 0.2 + u[2], "du": 3 * u[3], "dv": 0.5}
+        edge = _draw([_row(u=2 * u[0], **flake)], size=(120, 40))[0]
+        whole = _draw([_row(u=2 * u[0] + 64, **flake)])[0]
+        assert np.abs(edge - whole[:, 64:104]).max() < 1e-4
+
+
 def test_nothing_is_drawn_where_the_scene_is_nearer() -> None:
     C, P = _draw([_row(z=5.0)], depth_m=2.0)
     assert C.min() == 1 and P.max() == 0
