@@ -362,7 +362,8 @@ def _stored_radiance(
     p16 = np.rint(radiance * np.float32(65535 / gain))
     if a16.ndim == 1:
         return np.asarray(p16, np.uint16)
-    air = np.maximum(a16.max(axis=2).astype(np.uint32), 1)
+    strongest = np.maximum(np.maximum(a16[..., 0], a16[..., 1]), a16[..., 2])
+    air = np.maximum(strongest.astype(np.uint32), 1)
     most = np.minimum(65535 * z16.astype(np.uint32) // (np.uint32(gain) * air), 65535)
     return np.asarray(np.minimum(p16, most), np.uint16)
 
