@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rvsd_bench.baselines import svdnet
 from rvsd_bench.baselines.checkpoints import save_checkpoint
 from rvsd_bench.baselines.svdnet import losses
+from rvsd_bench.baselines.svdnet.aligning import align, blend
 from rvsd_bench.baselines.svdnet.config import PRESETS, Config
 from rvsd_bench.baselines.svdnet.flow import SPyNet, dis_flow, shrink_flow, visible, warp
 from rvsd_bench.baselines.svdnet.network import SVDNet
@@ -210,6 +211,56 @@ def test_warping_equals_scipys_interpolation() -> None:
         assert np.allclose(warped[channel], expected, atol=1e-5)
     inside = (x >= -0.5) & (x <= 12.5) & (y >= -0.5) & (y <= 8.5)
     assert np.array_equal(visible(flow)[0, 0].numpy(), inside)
+
+
+def test_flows_go_from_the_restored_frame_to_the_neighbour() -> None:
+    class Ends(torch.nn.Module):
+        """A flow that tells by its two numbers which frames it was asked about."""
+
+        def forward(self, reference: Tensor, support: Tensor) -> Tensor:
+            return torch.stack([reference.mean(1), support.mean(1)], 1)
+
+    network = _built()
+    network.flow = Ends()  # type: ignore[assignment]
+    clip = torch.tensor([0.1, 0.2, 0.4]).view(1, 3, 1, 1, 1).expand(1, 3, 3, 32, 32)
+    with torch.no_grad():
+        found = network.analyse(clip)
+    assert found.pairs == ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
+    assert found.flows is not None
+    shades = [(float(clip[0, t, 0, 0, 0]), float(clip[0, i, 0, 0, 0])) for t, i in found.pairs]
+    assert torch.allclose(found.flows[0, :, :, 0, 0], torch.tensor(shades))
+
+
+def test_dis_flow_of_the_network_explains_a_pan() -> None:
+    wide = torch.nn.functional.avg_pool2d(_random(1, 3, 140, 150), 13, 1)
+    wide = (wide - wide.mean()) * 8 + 0.5
+    clip = torch.stack([wide[..., :128, x : x + 128] for x in (0, 8)], 1)
+    with torch.no_grad():
+        found = _built("dis").analyse(clip)
+    assert found.flows is not None
+    still = losses.photometric_flow(clip, 0 * found.flows, found.pairs)
+    assert losses.photometric_flow(clip, found.flows, found.pairs) < still / 2
+
+
+def test_a_neighbour_is_aligned_by_its_own_flow_and_the_frame_itself_stays() -> None:
+    codes, flows = _random(1, 2, 3, 6, 8), torch.zeros(1, 1, 2, 6, 8)
+    flows[:, :, 0] = 2.0
+    near, seen = align(codes, [(0, 0), (0, 1)], flows)
+    assert torch.equal(near[:, 0], codes[:, 0])
+    assert torch.allclose(near[:, 1, :, :, :-2], codes[:, 1, :, :, 2:], atol=1e-6)
+    assert bool(seen[:, 0].all())
+    assert seen[0, 1, 0, 0].tolist() == [True] * 6 + [False] * 2
+
+
+def test_blended_details_are_the_weighted_mean_and_those_of_a_sole_winner_are_its_own() -> None:
+    fine = _random(1, 2, 3, 8, 8)
+    share = torch.tensor([0.75, 0.25]).view(1, 2, 1, 1, 1).expand(1, 2, 1, 4, 4)
+    assert torch.allclose(blend(fine, share), 0.75 * fine[:, 0] + 0.25 * fine[:, 1])
+    weights = torch.zeros(1, 2, 1, 4, 4)
+    weights[:, 0, :, :, :2], weights[:, 1, :, :, 2:] = 1, 1
+    mixed = blend(fine, weights)
+    assert torch.equal(mixed[..., :3], fine[:, 0, ..., :3])
+    assert torch.equal(mixed[..., 5:], fine[:, 1, ..., 5:])
 
 
 def test_flow_by_dense_inverse_search_finds_a_known_shift() -> None:

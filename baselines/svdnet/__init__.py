@@ -32,12 +32,12 @@ INFO = ModelInfo(
     min_size=32,
     tiling="discouraged",
     half=True,
-    about="flow, snow queries, snow-aware aggregation, and eq. 1 taken apart and inverted",
+    about="flow, snow queries and a look past the flakes; presets default, light and lite",
+    needs="trained weights: svdnet?weights=FILE; without them it is random",
     paper="Chen et al.: Snow Removal in Video: A New Dataset and A Novel Method, ICCV 2023",
     cite="chen2023desnow",
     licence="Apache-2.0",
-    weights_licence="Apache-2.0",
-    weights="svdnet",
+    trained_on="nothing",
     trained=False,
     deviations=(
         "reconstruction: the paper's body was not available; every width inferred",
@@ -67,18 +67,23 @@ def build(preset: str | None = None, weights: Path | None = None, **fields: str)
         if weights is None and not fields and shipped.is_file():
             weights, card = shipped, read_card(shipped)
     network = _born(config)
-    digest = None if weights is None else load_weights(network, weights)
     network.info = replace(
         INFO,
         window=config.window,
         multiple=config.stride,
         min_size=2 * config.stride if config.flow == "none" else INFO.min_size,
-        trained=weights is not None,
-        trained_on=str(card.get("trained_on", "unstated" if weights else "nothing")),
-        weights_licence=str(card.get("weights_licence", "unstated" if weights else "")),
-        weights_sha256=digest,
         facts={"preset": preset, "config": asdict(config)},
     )
+    if weights is not None:
+        network.info = replace(
+            network.info,
+            weights=weights.name,
+            weights_sha256=load_weights(network, weights),
+            weights_licence=str(card.get("weights_licence", "")),
+            trained_on=str(card.get("trained_on", "unstated")),
+            trained=True,
+            needs="nothing",
+        )
     return network.eval()
 
 

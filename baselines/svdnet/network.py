@@ -56,7 +56,8 @@ class SVDNet(nn.Module):
         self.trunk = nn.Sequential(*self._blocks(config.trunk_blocks))
         doubling = [(conv(c, 4 * c), nn.PixelShuffle(2), leaky()) for _ in range(config.halvings)]
         self.up = nn.Sequential(*(layer for layers in doubling for layer in layers))
-        self.merge = nn.Sequential(conv((3 if config.carry_detail else 2) * c, c), leaky())
+        meeting = (3 if config.carry_detail else 2) * c
+        self.merge = nn.Sequential(conv(meeting, c), leaky(), *self._blocks(config.merge_blocks))
         self.decouple_snow = Head(c, 3, u)
         least = config.least_transmission
         share = (config.start_transmission - least) / (1 - least)
