@@ -134,7 +134,8 @@ class Dust:
         moments = time_s + np.append(0.0, (np.arange(taps) + 0.5) / taps * self.shutter_s)
         way, turn, swept = passage.at(moments)
         now, way, turn, swept = way[0, :, 2:], way[1:], turn[1:], swept[1:]
-        base, shift = self.depth_m[:, None], np.zeros((shells, 1))
+        base: NDArray[Any] = self.depth_m[:, None]
+        shift: NDArray[Any] = np.zeros((shells, 1))
         weight = np.full((shells, 1), 1 / taps, np.float32)
         if flying:
             near, far = self.range_m[:, :1], self.range_m[:, 1:]

@@ -11,26 +11,24 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip
 from rvsd_bench.generators.glimpses import evenly
 from rvsd_bench.generators.motion import Motion, towards
+from rvsd_bench.generators.panning import path_of_turns, turn_between
+from rvsd_bench.generators.road import Tracks, road_mask, speed_from_road
 
 Array = NDArray[np.float64]
 
 WIDEST_PX = 960
 STILL_PX = 0.3
-MOST_SAMPLES = 20_000
-COARSE = 8
-"""Among all speeds the best is looked for with every eighth of these samples, then with all."""
-SPEEDS_M_PER_S = np.arange(-15.0, 60.5, 0.75)
 LEAST_CONFIDENCE = 0.15
-FAINT_SLOPE = 6
-"""Sobel slopes below this are mostly what a video coder repeats in place from frame to frame."""
+TURNING = 0.6
+"""A camera turns in its place if a turn explains so large a share of the corners, or more."""
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two neighbouring frames in grey, float32 [h, w], and the corners followed between them."""
+    """Two neighbouring frames in grey, uint8 [h, w], and the corners followed between them."""
 
-    first: NDArray[np.float32]
-    second: NDArray[np.float32]
+    first: NDArray[np.uint8]
+    second: NDArray[np.uint8]
     step_s: float
     points: Array
     flow: Array
@@ -39,10 +37,11 @@ class _Pair:
 def estimate_motion(clip: Clip, focal_px: float, height_m: float) -> Motion:
     """Return the velocity of the camera from at most 12 evenly spaced pairs of frames.
 
-    A camera stands if most corners stand. Else all flow must stream out of one focus of expansion,
-    up to a small turn of the camera between the frames; the speed is the one at which the road,
-    `height_m` below the camera, maps one frame onto the next. What does not fit gives zero with
-    confidence 0 and the reason in `facts`.
+    A camera stands if most corners stand, and turns in its place if a turn explains most flow;
+    then all frames are looked at. Else all flow must stream out of one focus of expansion, up to a
+    small turn of the camera between the frames; the speed is the one on which corners of the road,
+    `height_m` below the camera, agree. What does not fit gives zero with confidence 0 and the
+    reason in `facts`.
     """
     pairs = [pair for pair in _pairs(clip) if len(pair.points) >= 8]
     if not pairs:
@@ -50,14 +49,21 @@ def estimate_motion(clip: Clip, focal_px: float, height_m: float) -> Motion:
     still = float(np.median([(_length(pair.flow) < STILL_PX).mean() for pair in pairs]))
     if still >= 0.5:
         return _standing(still, "the corners stand")
-    focus, turns, explained = _focus_of_expansion(pairs)
     height, width = pairs[0].first.shape
     scale = clip.size[1] / width
+    if _turns(pairs, focal_px / scale):
+        return _turning(clip, focal_px / scale)
+    focus, turns, explained = _focus_of_expansion(pairs)
     if not (0.1 < focus[0] / width < 0.9 and 0.2 < focus[1] / height < 0.8):
         return _standing(0.0, "the flow has no focus of expansion in the picture")
-    speed, match = _road_speed(pairs, focus, turns, focal_px / scale * height_m)
-    confidence = round(explained * max(match, 0.0), 3)
-    if confidence < LEAST_CONFIDENCE:
+    focal_height = focal_px / scale * height_m
+    tracks = [
+        _road_tracks(pair, focus, turn, focal_height)
+        for pair, turn in zip(pairs, turns, strict=True)
+    ]
+    road = speed_from_road(tracks, focal_height)
+    speed, confidence = round(road.m_per_s, 1), round(explained * road.agreement, 3)
+    if confidence < LEAST_CONFIDENCE or not speed:
         return _standing(0.0, "the road gives no scale")
     # Rounded, so that the last bits of a processor's arithmetic do not reach the flakes.
     place = (round(float(focus[0]) * scale, 1), round(float(focus[1]) * scale, 1))
@@ -65,7 +71,10 @@ def estimate_motion(clip: Clip, focal_px: float, height_m: float) -> Motion:
     facts = {
         "pairs": len(pairs),
         "explained": round(explained, 3),
-        "road_match": round(match, 3),
+        "road_agreement": round(road.agreement, 3),
+        "road_tracks": road.tracks,
+        "road_pairs": road.pairs,
+        "speed_spread_m_per_s": round(road.spread_m_per_s, 2),
         "camera_height_m": height_m,
         "focal_px": focal_px,
     }
@@ -77,6 +86,30 @@ def _standing(confidence: float, reason: str) -> Motion:
     return Motion((0.0, 0.0, 0.0), "flow", round(confidence, 3), facts={"reason": reason})
 
 
+def _turns(pairs: list[_Pair], focal_px: float) -> bool:
+    """Tell if a turn explains what most corners do, and no turn does not."""
+    found = [turn_between(_centred(pair), pair.flow, focal_px) for pair in pairs]
+    explained, still = np.median([[turn.explained, turn.still] for turn in found], axis=0)
+    return bool(explained >= TURNING and explained > still + 0.2)
+
+
+def _turning(clip: Clip, focal_px: float) -> Motion:
+    """Return the motion of a camera that turns in its place, from all frames."""
+
+    def follow(index: int) -> tuple[Array, Array]:
+        pair = _pair(clip, index)
+        return _centred(pair), pair.flow
+
+    path, explained = path_of_turns(clip, follow, focal_px)
+    facts = {"explained": round(explained, 3), "widest_turn_deg": round(path.widest_turn_deg(), 2)}
+    return Motion((0.0, 0.0, 0.0), "flow", round(explained, 3), facts=facts, path=path)
+
+
+def _centred(pair: _Pair) -> Array:
+    height, width = pair.first.shape
+    return np.asarray(pair.points - np.array([width / 2, height / 2]))
+
+
 def _length(vectors: Array) -> Array:
     return np.hypot(vectors[..., 0], vectors[..., 1])
 
@@ -86,15 +119,15 @@ def _cross(a: Array, b: Array) -> Array:
 
 
 def _pairs(clip: Clip) -> list[_Pair]:
-    pairs = []
-    for index in evenly(len(clip)) if len(clip) > 1 else []:
-        first, second = _grey(clip, index), _grey(clip, index + 1)
-        points, flow = _follow(first, second)
-        step_s = float(clip.times[index + 1] - clip.times[index])
-        pairs.append(
-            _Pair(first.astype(np.float32), second.astype(np.float32), step_s, points, flow)
-        )
-    return pairs
+    return [_pair(clip, index) for index in (evenly(len(clip)) if len(clip) > 1 else [])]
+
+
+def _pair(clip: Clip, index: int) -> _Pair:
+    first, second = _grey(clip, index), _grey(clip, index + 1)
+    upper = np.zeros_like(first)
+    upper[: len(first) // 2] = 1
+    points, flow = _follow(first, second, [upper, 1 - upper], 400)
+    return _Pair(first, second, float(clip.times[index + 1] - clip.times[index]), points, flow)
 
 
 def _grey(clip: Clip, index: int) -> NDArray[np.uint8]:
@@ -108,16 +141,17 @@ def _grey(clip: Clip, index: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _follow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[Array, Array]:
-    """Return corners (u, v) and their flow, float64 [N, 2]; only those that are found back."""
+def _follow(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], parts: list[NDArray[np.uint8]], most: int
+) -> tuple[Array, Array]:
+    """Return corners (u, v) and their flow, float64 [N, 2]; only those that are found back.
+
+    The best corners of each of some parts of the picture are followed.
+    """
     import cv2
 
-    upper = np.zeros_like(first)
-    upper[: len(first) // 2] = 1
-    halves = [
-        cv2.goodFeaturesToTrack(first, 400, 0.01, 7, mask=mask) for mask in (upper, 1 - upper)
-    ]
-    found = [half for half in halves if half is not None]
+    corners = [cv2.goodFeaturesToTrack(first, most, 0.01, 7, mask=mask) for mask in parts]
+    found = [some for some in corners if some is not None]
     if not found:
         return np.zeros((0, 2)), np.zeros((0, 2))
     start = np.concatenate(found)
@@ -180,83 +214,8 @@ def _turn(pair: _Pair, focus: Array, turn: Array) -> Array:
     return np.asarray(solution)
 
 
-def _road_speed(
-    pairs: list[_Pair], focus: Array, turns: Array, focal_height: float
-) -> tuple[float, float]:
-    """Return the speed at which the road maps frames onto their successors, and how well it does.
-
-    A point y pixels below the horizon lies z = f h / y ahead; after moving by d its offset from the
-    focus grows by z / (z - d). The match is the correlation of image slopes along the direction
-    from the focus, where lane lines, which look the same at any speed, do not show; the mean over
-    three strips, so that a row of parked cars at one side, which seems faster, is outvoted.
-    """
-    height, width = pairs[0].first.shape
-    offset_x, offset_y = np.meshgrid(
-        np.arange(width) + 0.5 - focus[0], np.arange(height) + 0.5 - focus[1]
-    )
-    chosen = _on_the_road(offset_x, offset_y, float(focus[1]), focal_height)
-    if len(chosen) < 100:
-        return 0.0, 0.0
-    offset = np.stack([offset_x.ravel()[chosen], offset_y.ravel()[chosen]], axis=1)
-    inverse_z = offset[:, 1] / focal_height
-    side = np.digitize(offset[:, 0] / offset[:, 1], (-0.47, 0.47))
-    away = np.hypot(offset_x, offset_y) + 1
-    radial = (offset_x / away).astype(np.float32), (offset_y / away).astype(np.float32)
-    slopes = [
-        (
-            _radial_slope(pair.first, *radial).ravel()[chosen],
-            _radial_slope(pair.second, *radial),
-        )
-        for pair in pairs
-    ]
-
-    def match(speed: float, every: int = 1) -> float:
-        total = 0.0
-        strips = [np.flatnonzero(side[::every] == strip) for strip in range(3)]
-        for pair, turn, (first, second) in zip(pairs, turns, slopes, strict=True):
-            growth = 1 / np.maximum(1 - speed * pair.step_s * inverse_z[::every], 0.05)
-            moved = _sample(second, focus + turn - 0.5 + offset[::every] * growth[:, None])
-            known = first[::every]
-            total += sum(_correlation(known[strip], moved[strip]) for strip in strips)
-        return total / len(pairs) / len(strips)
-
-    coarse = max(SPEEDS_M_PER_S, key=lambda speed: match(speed, COARSE))
-    fine = max(np.round(coarse + np.arange(-0.5, 0.55, 0.1), 1), key=match)
-    return float(fine), float(match(fine))
-
-
-def _on_the_road(
-    offset_x: Array, offset_y: Array, horizon: float, focal_height: float
-) -> NDArray[np.int64]:
-    """Return which pixels are tried: up to 40 m ahead, 2.1 m aside, above a bonnet."""
-    height = len(offset_y)
-    road = (offset_y > max(0.05 * height, focal_height / 40)) & (offset_y + horizon < 0.88 * height)
-    chosen = np.flatnonzero(road & (np.abs(offset_x) < 1.4 * offset_y))
-    return chosen[:: 1 + len(chosen) // MOST_SAMPLES]
-
-
-def _radial_slope(
-    grey: NDArray[np.float32], across: NDArray[np.float32], down: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the slope of a picture along a direction (across, down) at each pixel."""
-    import cv2
-
-    smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
-    slope = cv2.Sobel(smooth, cv2.CV_32F, 1, 0) * across
-    slope += cv2.Sobel(smooth, cv2.CV_32F, 0, 1) * down
-    strong = np.clip(np.abs(slope) - FAINT_SLOPE, 0, 50)
-    return np.asarray(np.sign(slope) * strong, np.float32)
-
-
-def _sample(picture: NDArray[np.float32], place: Array) -> NDArray[np.float32]:
-    import cv2
-
-    where = place.astype(np.float32)
-    return np.asarray(
-        cv2.remap(picture, where[:, :1], where[:, 1:], cv2.INTER_LINEAR, borderValue=0.0)
-    )[:, 0]
-
-
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    scale = float(a @ a) * float(b @ b)
-    return float(a @ b) / np.sqrt(scale) if scale > 0 else 0.0
+def _road_tracks(pair: _Pair, focus: Array, turn: Array, focal_height: float) -> Tracks:
+    """Follow corners on the road: few of a whole picture's corners lie there."""
+    mask = road_mask(pair.first.shape, focus, focal_height)
+    points, flow = _follow(pair.first, pair.second, [mask], 200)
+    return Tracks(points - focus, flow - turn, pair.step_s)

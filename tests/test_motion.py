@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
+from rvsd_bench.generators import Scene, flakes, prepare
 from rvsd_bench.generators.motion import Motion, read_velocities, resolve_motion, towards
+from rvsd_bench.generators.scene import Snow, Wind
 from rvsd_bench.generators.street.clip import render_street
 from rvsd_bench.media.reading import read_clip
 from rvsd_bench.seeds import stream
@@ -107,6 +112,85 @@ def test_real_cameras_stand_drive_or_walk(
     assert slowest <= motion.velocity_m_per_s[2] <= fastest
     if fastest:
         assert motion.focus_of_expansion is not None
+
+
+@pytest.mark.parametrize(
+    ("speed", "height_m", "frames"), [(3.0, 1.5, 8), (8.0, 2.4, 4), (14.0, 1.2, 6), (25.0, 1.5, 3)]
+)
+def test_the_road_tells_the_speed_at_any_height_of_the_camera_and_of_any_few_frames(
+    speed: float, height_m: float, frames: int
+) -> None:
+    """Parked cars and houses aside, which seem faster, and as few frames as there are."""
+    street = render_street(frames=frames, size=(270, 480), speed_m_per_s=speed)
+    clip = dataclasses.replace(street, height_m=height_m)
+    motion = resolve_motion(clip, height_m=height_m)
+    assert motion.velocity_m_per_s[2] == pytest.approx(speed, rel=0.08)
+    assert motion.facts["speed_spread_m_per_s"] < 0.1 * speed
+    assert motion.confidence > 0.3
+
+
+def test_the_speed_of_a_real_drive_does_not_hang_on_how_many_frames_are_seen(
+    shared_clips: Path,
+) -> None:
+    """Lane markings and shadows agree; cars ahead and the barrier, 3 and 60 m/s, are outvoted."""
+    path = shared_clips / "drive_udacity_720p_38f.mp4"
+    speeds = [resolve_motion(read_clip(path, stop=n)).velocity_m_per_s[2] for n in (5, 12, 38)]
+    assert np.ptp(speeds) < 0.08 * np.mean(speeds)
+
+
+def _wide_picture() -> NDArray[np.uint8]:
+    import cv2
+
+    coarse = stream("wide").random((120, 160)).astype(np.float32)
+    return np.asarray(
+        255 * cv2.GaussianBlur(np.kron(coarse, np.ones((6, 6))), (0, 0), 1.2), np.uint8
+    )
+
+
+def _turned_view(wide: NDArray[np.uint8], turn: NDArray[np.float64], focal: float) -> Any:
+    """Look at a wide still picture, far away, through a camera that is turned."""
+    import cv2
+
+    inner = np.array([[focal, 0, W / 2], [0, focal, H / 2], [0, 0, 1]])
+    outer = np.array([[focal, 0, wide.shape[1] / 2], [0, focal, wide.shape[0] / 2], [0, 0, 1]])
+    grid = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpPerspective(wide, outer @ turn @ np.linalg.inv(inner), (W, H), flags=grid)
+
+
+@pytest.mark.parametrize(
+    "angles",
+    [
+        [[1.2 * i, 0.4 * np.sin(i), 0.5 * np.sin(0.7 * i)] for i in range(8)],
+        [[0.2 * np.sin(3 * i), 0.15 * np.sin(2 * i), 0.3 * np.sin(i)] for i in range(8)],
+    ],
+    ids=["a pan", "an unsteady hand"],
+)
+def test_a_camera_that_turns_in_its_place_is_seen_to_turn(angles: list[list[float]]) -> None:
+    turns = Rotation.from_euler("yxz", angles, degrees=True)
+    wide, focal = _wide_picture(), 288.0
+    frames = [_turned_view(wide, turn, focal) for turn in turns.as_matrix()]
+    motion = resolve_motion(clip_of(*frames), focal_px=focal)
+    assert motion.velocity_m_per_s == (0.0, 0.0, 0.0)
+    assert motion.path is not None and motion.confidence > 0.9
+    for index, turn in enumerate(turns):
+        seen = Rotation.from_matrix(motion.path.at(index / 25)[1])
+        assert np.degrees((seen.inv() * turns[0].inv() * turn).magnitude()) < 0.05
+
+
+def test_flakes_do_not_stick_to_the_screen_when_auto_sees_a_pan() -> None:
+    """A turn to the right by 1.5 degrees a frame carries flakes left like the picture behind."""
+    wide, focal = _wide_picture(), 0.9 * W
+    angles = np.radians(1.5) * np.arange(5)[:, None] * np.array([0.0, 1.0, 0.0])
+    turns = Rotation.from_rotvec(angles).as_matrix()
+    clip = clip_of(*[_turned_view(wide, turn, focal) for turn in turns])
+    calm = Scene(snow=Snow(rate_mm_per_h=3.0, flutter_m=0.0), wind=Wind((0.0, 0.0, 0.0), 0.0))
+    moved = []
+    for spec in ("auto", "static"):
+        shot = prepare(clip, calm, seed=1, depth="constant:60", motion=spec)
+        seen = flakes(shot, 2)
+        middle = np.abs(seen.position_px - [W / 2, H / 2]).max(axis=1) < 40
+        moved.append(np.median(seen.motion_px[middle], axis=0))
+    assert moved[0] - moved[1] == pytest.approx([-focal * np.radians(1.5), 0], abs=0.4)
 
 
 def test_velocities_come_from_csv_and_json(tmp_path: Path) -> None:
