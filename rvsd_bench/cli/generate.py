@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 @click.option("--size", metavar="WxH", help="Resample the clips to this size.")
 @click.option("--fps", type=float, help="Rate of folders of frames.  [default: 25]")
 @click.option("--licence", metavar="TEXT", help="Of the footage; it goes into the dataset card.")
+@click.option(
+    "--degrade",
+    metavar="NAME/FILE.toml",
+    help="Also write the snowy frames as a camera and its coder would leave them, into degraded/.",
+)
 @common.job_options
 @common.seed_option
 @common.dry_run_option

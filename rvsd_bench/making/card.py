@@ -54,7 +54,7 @@ def dataset_card(metas: Metas) -> str:
         _splits(metas),
         _footage(metas, licences),
         _making(metas),
-        _folders(first, any(layers), night),
+        _folders(first, any(layers), night, any("degradation" in m for m in metas.values())),
         _EQUATION.format(domain=domain) if any(layers) else _NO_LAYERS,
         *([_LIGHT] if night else []),
         "## Check it\n\n    rvsd-bench verify .\n",
@@ -137,7 +137,7 @@ def _making(metas: Metas) -> str:
     )
 
 
-def _folders(first: Mapping[str, Any], layers: bool, night: bool) -> str:
+def _folders(first: Mapping[str, Any], layers: bool, night: bool, degraded: bool) -> str:
     container = first["request"]["container"]
     frame = {"png": "<video>/<frame>.png", "jpg": "<video>/<frame>.jpg", "ffv1": "<video>.mkv"}
     lines = [
@@ -145,6 +145,8 @@ def _folders(first: Mapping[str, Any], layers: bool, night: bool) -> str:
         f"    <split>/snow/{frame[container]}    with snow",
         "    <split>/meta/<video>.json            how it was made",
     ]
+    if degraded:
+        lines.insert(2, f"    <split>/degraded/{frame[container]}    with noise and coded as well")
     if layers:
         planes = ",".join((*PLANES, LIGHT) if night else PLANES)
         lines.insert(2, f"    <split>/layers/<video>/{{{planes}}}/<frame>.png")

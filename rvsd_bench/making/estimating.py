@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
-from rvsd_bench.making.publishing import shoot
+from rvsd_bench.making.publishing import degradation, degrader, shoot
 from rvsd_bench.making.writing import opened_video
 
 MOST = 3
@@ -60,7 +60,8 @@ def _measure(job: Job) -> _Sample:
     indices = _spread(len(clip))
     with tempfile.TemporaryDirectory() as name:
         place = replace(job.place, root=Path(name))
-        with opened_video(place, clip.fps, layers=job.options.layers != "none") as video:
+        layered, spoiled = job.options.layers != "none", degrader(job, degradation(job), clip)
+        with opened_video(place, clip.fps, layers=layered, degrader=spoiled) as video:
             for index in indices:
                 video.add(render_frame(shot, index, video.clean.write(clip[index])))
         size = sum(file.stat().st_size for file in Path(name).rglob("*") if file.is_file())

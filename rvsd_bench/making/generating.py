@@ -15,11 +15,12 @@ from rvsd_bench.jobs import Task, Track, parse_shard, processes, run_tasks, untr
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
 from rvsd_bench.making.publishing import make_video
-from rvsd_bench.making.stored import CONTAINERS, SPLITS, StoredVideo
+from rvsd_bench.making.stored import CONTAINERS, DEGRADED, SPLITS, StoredVideo
 from rvsd_bench.making.writing import make_folder
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, Scene
+    from rvsd_bench.generators.degradation import DegradationRecipe
     from rvsd_bench.making.estimating import Estimate
 
 LAYERS = ("png16", "none")
@@ -63,6 +64,7 @@ def generate(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     licence: str | None = None,
+    degrade: str | None = None,
     workers: int = 1,
     executor: str = "pool",
     shard: str | None = None,
@@ -74,14 +76,18 @@ def generate(
     """Make a paired dataset from clean clips, and return what was made, kept and failed.
 
     `recipe` is a preset's name, the path of a TOML file, a scene or a recipe; `split` reads as
-    `train=0.73,test=0.27`, `size` is (width, height), `shard` is `i/N`. Videos that are already
-    finished are kept, unless `force`; if they were made from another recipe, option or input,
-    InputError says what changed. One bad clip among several does not stop the others (see
-    `Summary.raise_failures`); the error of an only clip is raised, and OutputError as soon as
-    something cannot be written. `dry_run` writes nothing.
+    `train=0.73,test=0.27`, `size` is (width, height), `shard` is `i/N`. `degrade` names a preset or
+    a TOML file of `generators.degradation`: then `degraded` holds the snowy frames once more.
+    Videos that are already finished are kept, unless `force`; if they were made from another
+    recipe, option or input, InputError says what changed. One bad clip among several does not stop
+    the others (see `Summary.raise_failures`); the error of an only clip is raised, and OutputError
+    as soon as something cannot be written. `dry_run` writes nothing.
     """
     out = Path(out)
-    options = Options(seed, depth, motion, layers, container, max_frames, size, fps, licence)
+    spoiled = _open_degradation(degrade)
+    options = Options(
+        seed, depth, motion, layers, container, max_frames, size, fps, licence, spoiled
+    )
     _check(options, variants)
     part, shares, chosen = parse_shard(shard), parse_split(split), open_recipe(recipe)
     _refuse_foreign(out)
@@ -105,6 +111,21 @@ def generate(
     if failed and len(jobs) == 1:
         raise failed[0][1]
     return Summary(out, plan, made, kept, (*plan.unreadable, *failed))
+
+
+def _open_degradation(name: str | None) -> DegradationRecipe | None:
+    from rvsd_bench.generators.degradation import open_degradation
+
+    return None if name is None else open_degradation(name)
+
+
+def _told_degradation(recipe: DegradationRecipe | None) -> dict[str, str] | None:
+    """Return what meta records of the degradation that was asked for."""
+    from rvsd_bench.making.manifest import digest_of
+
+    if recipe is None:
+        return None
+    return {"name": Path(recipe.where).name, "sha256": digest_of(recipe.tree)}
 
 
 def open_recipe(recipe: str | Path | Scene | Recipe) -> tuple[Recipe, dict[str, str]]:
@@ -161,6 +182,7 @@ def _jobs(
         "size": list(options.size) if options.size else None,
         "fps": options.fps,
         "licence": options.licence,
+        "degrade": _told_degradation(options.degrade),
     }
     return [
         Job(
@@ -203,7 +225,8 @@ def _kept(out: Path, jobs: Sequence[Job], force: bool) -> tuple[str, ...]:
                 f"{out} holds {label}, made otherwise: {changed}; "
                 "choose another --out, or --force to make everything anew"
             )
-        if job and all(job.place.side(kind).exists() for kind in ("clean", "snow")):
+        sides = ("clean", "snow", *([DEGRADED] if job and job.options.degrade else ()))
+        if job and all(job.place.side(kind).exists() for kind in sides):
             kept.append(label)
     return tuple(kept)
 

@@ -6,6 +6,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +18,7 @@ from rvsd_bench.making.stored import SPLITS
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
+    from rvsd_bench.generators.degradation import Degradation
     from rvsd_bench.making.job import Job
 
 FORMAT = 1
@@ -76,7 +78,11 @@ def is_dataset(root: Path) -> bool:
 
 
 def describe(
-    job: Job, clip: Clip, facts: Mapping[str, Any], digests: Mapping[str, str]
+    job: Job,
+    clip: Clip,
+    facts: Mapping[str, Any],
+    digests: Mapping[str, str],
+    degradation: Degradation | None = None,
 ) -> dict[str, Any]:
     """Return the meta of a video that was just made; `facts` are those of its shot."""
     place, source = job.place, job.video.source
@@ -94,6 +100,7 @@ def describe(
         "source": {"name": source.name, "sha256": source.id, "licence": job.options.licence},
         "reading": {key: value for key, value in clip.facts.items() if key != "frames"},
         "request": dict(job.request),
+        **({"degradation": asdict(degradation)} if degradation else {}),
         # A layer's value is its scale times what is stored over 65535.
         "scales": {"transmission": 1, "coverage": 1, "radiance": gain},
         "files": dict(digests),

@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError, RvsdBenchError
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.making.stored import SPLITS
+
+if TYPE_CHECKING:
+    from rvsd_bench.generators.degradation import DegradationRecipe
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Options:
     fps: float | None = None
     """The rate of folders of frames; video files keep their own time stamps."""
     licence: str | None = None
+    degrade: DegradationRecipe | None = None
+    """What a camera and its coder do to the snowy frames, as a further output."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rvsd_bench.making.writing import make_folder, opened_video
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import RenderedFrame, Shot
+    from rvsd_bench.generators.degradation import Degradation, Degrader
 
 
 def make_video(job: Job, track: Track = untracked) -> int:
@@ -40,11 +41,17 @@ def _publish(job: Job, place: StoredVideo, track: Track) -> int:
     clip = open_clip(job.video.source.path, job.options)
     shot = shoot(job, clip)
     frames = track(clip, total=len(clip), what=f"{place.label} {job.video.source.name}")
-    with opened_video(place, clip.fps, layers=job.options.layers == "png16") as video:
+    chosen = degradation(job)
+    with opened_video(
+        place,
+        clip.fps,
+        layers=job.options.layers == "png16",
+        degrader=degrader(job, chosen, clip),
+    ) as video:
         for index, frame in enumerate(frames):
             video.add(render_frame(shot, index, video.clean.write(frame)))
     make_folder(place.meta.parent)
-    write_json(place.meta, describe(job, clip, shot.facts, video.digests))
+    write_json(place.meta, describe(job, clip, shot.facts, video.digests, chosen))
     return len(clip)
 
 
@@ -62,6 +69,20 @@ def shoot(job: Job, clip: Clip) -> Shot:
         depth=source.depth,
         motion=job.options.motion,
     )
+
+
+def degradation(job: Job) -> Degradation | None:
+    """Draw what a job's camera does to its snowy frames, if that was asked for."""
+    asked = job.options.degrade
+    return asked.draw(job.options.seed, job.video.source.id, job.video.variant) if asked else None
+
+
+def degrader(job: Job, chosen: Degradation | None, clip: Clip) -> Degrader | None:
+    """Return what degrades the frames of a job's video, if anything does."""
+    from rvsd_bench.generators.degradation import Degrader
+
+    key = (job.options.seed, job.video.source.id, job.video.variant)
+    return Degrader(chosen, clip.size, clip.fps, *key) if chosen else None
 
 
 def rendered(shot: Shot, clip: Clip) -> Iterator[RenderedFrame]:

@@ -17,6 +17,8 @@ SPLITS = ("train", "test")
 CONTAINERS = ("png", "jpg", "ffv1")
 PLANES = ("transmission", "coverage", "radiance")
 """The folders of layers/<video>, each of 16-bit grey pictures."""
+DEGRADED = "degraded"
+"""The folder of a split that holds the snowy frames as a camera and its coder would leave them."""
 LIGHT = "light"
 """One more such folder where the light of the air varies: 16-bit RGB at an eighth of the size."""
 
@@ -51,13 +53,13 @@ class StoredVideo:
         return ".jpg" if self.container == "jpg" else ".png"
 
     def side(self, kind: str) -> Path:
-        """Return the folder, or for ffv1 the file, of the `clean` or the `snow` side."""
+        """Return the folder, or for ffv1 the file, of the `clean`, `snow` or `degraded` side."""
         name = f"{self.name}.mkv" if self.container == "ffv1" else self.name
         return self.root / self.split / kind / name
 
     def parts(self) -> list[Path]:
         """Return every path that may belong to the video, whatever its container; meta first."""
-        sides = (self.root / self.split / kind for kind in ("clean", "snow", "layers"))
+        sides = (self.root / self.split / kind for kind in ("clean", "snow", DEGRADED, "layers"))
         names = (self.name, f"{self.name}.mkv")
         return [self.meta, *(side / name for side in sides for name in names)]
 

@@ -13,6 +13,7 @@ from rvsd_bench.errors import InputError, RvsdBenchError, ValidationError
 from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.making.manifest import Meta, finished, is_dataset, manifest, read_meta, versions
 from rvsd_bench.making.stored import (
+    DEGRADED,
     LIGHT,
     PLANES,
     SPLITS,
@@ -21,7 +22,7 @@ from rvsd_bench.making.stored import (
     through_jpeg,
 )
 
-KINDS = ("clean", "snow", "layers", "meta")
+KINDS = ("clean", "snow", DEGRADED, "layers", "meta")
 """The folders of a split."""
 JPEG_LEVELS = 2
 """What two builds of a JPEG codec may differ by."""
@@ -193,7 +194,7 @@ def _files_of(place: StoredVideo) -> Iterator[Path]:
 
 
 def _expected(place: StoredVideo, meta: Meta) -> Iterator[str]:
-    for kind in ("clean", "snow"):
+    for kind in ("clean", "snow", *([DEGRADED] if meta["request"].get("degrade") else ())):
         side = f"{kind}/{place.side(kind).name}"
         if place.container == "ffv1":
             yield side

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import OutputError
-from rvsd_bench.making.stored import LIGHT, PLANES, StoredVideo, frame_name
+from rvsd_bench.making.stored import DEGRADED, LIGHT, PLANES, StoredVideo, frame_name
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import RenderedFrame
+    from rvsd_bench.generators.degradation import Degrader
 
 Digests = dict[str, str]
 """The SHA-256 of files by their paths below the folder of the split."""
@@ -35,17 +36,22 @@ class VideoWriter:
     clean: Side
     snow: Side
     layers: Layers | None
+    degraded: Callable[[Frame], None] | None
     digests: Digests
 
     def add(self, frame: RenderedFrame) -> None:
-        """Write the snowy frame and the layers that belong to the last clean one."""
+        """Write the snowy, the degraded frame and the layers that belong to the last clean one."""
         self.snow.write(frame.snowy)
+        if self.degraded:
+            self.degraded(frame.snowy)
         if self.layers:
             self.layers.write(frame)
 
 
 @contextmanager
-def opened_video(place: StoredVideo, fps: float, *, layers: bool) -> Iterator[VideoWriter]:
+def opened_video(
+    place: StoredVideo, fps: float, *, layers: bool, degrader: Degrader | None = None
+) -> Iterator[VideoWriter]:
     """Lend a writer of a video; all of its parts but meta are there at the end of the block.
 
     `digests` are complete only then. On an error no part is left half done.
@@ -55,7 +61,12 @@ def opened_video(place: StoredVideo, fps: float, *, layers: bool) -> Iterator[Vi
         clean = stack.enter_context(opened_side(place, "clean", fps, digests))
         snow = stack.enter_context(opened_side(place, "snow", fps, digests))
         planes = stack.enter_context(_opened_layers(place, digests)) if layers else None
-        yield VideoWriter(clean, snow, planes, digests)
+        degraded = (
+            stack.enter_context(_opened_degraded(place, fps, degrader, digests))
+            if degrader
+            else None
+        )
+        yield VideoWriter(clean, snow, planes, degraded, digests)
 
 
 @contextmanager
@@ -120,6 +131,21 @@ class Layers:
                     self.folder / plane, f"{self.name}/{plane}", self.digests, *_coding("png")
                 )
             self.planes[plane].write(values)
+
+
+@contextmanager
+def _opened_degraded(
+    place: StoredVideo, fps: float, degrader: Degrader, digests: Digests
+) -> Iterator[Callable[[Frame], None]]:
+    with opened_side(place, DEGRADED, fps, digests) as side:
+
+        def write(frame: Frame) -> None:
+            for ready in degrader.push(frame):
+                side.write(ready)
+
+        yield write
+        for ready in degrader.finish():
+            side.write(ready)
 
 
 @contextmanager
