@@ -1,7 +1,8 @@
 """Drive uneven fog through the picture: gradient noise that the wind carries past the camera.
 
-One sample of the noise, half way to what a pixel shows, stands for the whole path (Perlin, ACM
-Computer Graphics 19(3), 1985). It is taken at every eighth pixel and spread bilinearly between.
+One sample of the noise, half way to what a pixel shows and as faint as the mean over the path is,
+stands for all of it (Perlin, ACM Computer Graphics 19(3), 1985). It is taken at every eighth pixel
+and spread bilinearly between.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class DriftingFog:
         """Return 1 + noise at the samples, float64 [H/8 + 2, W/8 + 2], of mean 1 over all times.
 
         `depth` is in steps of far/65535. Samples lie at every eighth pixel from the first on.
-        Of a part of a picture, `middle` says where the whole has its middle: row and column.
+        Of a part of a picture, `middle` says where the whole has its middle: row and column. The
+        farther a path goes, the more clouds it crosses, and the less their mean differs.
         """
         rows, columns = (np.arange(0, length + 2 * STEP_PX, STEP_PX) for length in depth.shape)
         height, width = depth.shape
@@ -80,7 +82,8 @@ class DriftingFog:
             _add_noise(x, y, z, turn, per_m, start, strength, self.gradients, self.order, sums)
             power += strength**2
         cut = MOST * USUAL * math.sqrt(power)
-        return np.asarray(1 + self.fog.noise_amplitude * np.clip(sums / cut, -1, 1))
+        spread = self.fog.noise_amplitude / np.sqrt(1 + 2 * z / self.fog.noise_scale_m)
+        return np.asarray(1 + spread * np.clip(sums / cut, -1, 1))
 
     def transmission(
         self,

@@ -59,8 +59,29 @@ def test_the_density_has_mean_one_a_known_spread_and_never_falls_below_zero() ->
     fog = _fog(noise_amplitude=0.8)
     density = np.stack([fog.density(40.0 * i, WALL) for i in range(150)])
     assert density.mean() == pytest.approx(1, abs=0.01)
-    assert density.std() == pytest.approx(0.4 * 0.8, rel=0.05)
-    assert density.min() >= 0.2 - 1e-9 and density.max() <= 1.8 + 1e-9
+    fainter = 1 / math.sqrt(1 + FAR / 8)  # the wall stands ten clouds away
+    assert density.std() == pytest.approx(0.4 * 0.8 * fainter, rel=0.05)
+    assert np.abs(density - 1).max() <= 0.8 * fainter + 1e-9
+
+
+def test_clouds_are_as_faint_as_the_mean_over_the_path_through_them() -> None:
+    """Against 24 samples along each path, over a fourfold and a fifteenfold of a cloud's width."""
+    for path_m in (32.0, 120.0):
+        singles, means = [], []
+        for clip in range(8):
+            fog = drifting_fog(
+                Fog(extinction_per_m=0.01, noise_amplitude=0.8, noise_scale_m=8.0),
+                (0.0, 0.0, 0.0), 400.0, 300.0, np.zeros(65536), ("test", clip),
+            )  # fmt: skip
+            assert fog is not None
+            along = []
+            for place in path_m * (np.arange(24) + 0.5) / 24:  # a sample lies half way to its pixel
+                level = np.full((120, 200), round(65535 * 2 * place / 300), np.uint16)
+                along.append((fog.density(0.0, level) - 1) * math.sqrt(1 + 2 * place / 8))
+            means.append(np.mean(along, axis=0))
+            level = np.full((120, 200), round(65535 * path_m / 300), np.uint16)
+            singles.append(fog.density(0.0, level) - 1)
+        assert np.std(singles) == pytest.approx(np.std(means), rel=0.35)
 
 
 def test_transmission_is_bouguers_law_of_the_density_spread_bilinearly() -> None:
