@@ -171,6 +171,16 @@ def test_the_fusion_network_mixes_neighbours_and_keeps_frames_apart() -> None:
     assert not bool(moved[3]) and not bool(moved[rows * columns :].any())
 
 
+def test_the_fusion_network_averages_where_patches_overlap() -> None:
+    fuse = FusionFeedForward(SMALLEST)
+    with torch.no_grad():
+        fuse.widen.weight.zero_()
+        fuse.widen.bias.fill_(1)
+        tokens = torch.zeros(1, np.prod(fuse.patches.grid((16, 16))), 16)
+        expected = fuse.narrow(fuse.patches.unfold(torch.ones(1, 2, 16, 16)))
+        assert torch.allclose(fuse(tokens, (16, 16)), expected, atol=1e-6)
+
+
 # --- equation 6
 
 
