@@ -91,6 +91,6 @@ def _turned(vector: Array) -> Array:
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     angle = float(np.linalg.norm(vector))
     if angle < 1e-9:
-        return np.eye(3) + cross
+        return np.asarray(np.eye(3) + cross)
     sine, rest = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
     return np.asarray(np.eye(3) + sine * cross + rest * cross @ cross)

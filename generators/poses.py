@@ -44,7 +44,7 @@ def read_poses(path: Path, clip: Clip) -> CameraPath:
     finite, quaternions that are not of length 1, times that do not increase, and too few poses.
     """
     try:
-        when, place, turn = _table(path)
+        order, place, turn = _table(path)
     except InputError:
         raise
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -52,7 +52,7 @@ def read_poses(path: Path, clip: Clip) -> CameraPath:
     _check_shape(path, place, turn)
     turn = _quaternions(path, turn)
     times = np.asarray(clip.times, np.float64) - float(clip.times[0])
-    when = _moments(path, when, len(place), times)
+    when = _moments(path, order, len(place), times)
     kept = min(int(np.searchsorted(when, times[-1] + BEYOND_S)) + 1, len(when))
     found = camera_path(float(clip.times[0]), when[:kept], place[:kept], turn[:kept])
     _check_steps(path, found)
