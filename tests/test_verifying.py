@@ -194,7 +194,7 @@ def test_a_card_that_is_gone_and_strangers_in_a_split_are_named(dataset: Path) -
     report = verify(dataset)
     assert report.problems == (
         f"{dataset / 'test/notes.txt'} is no part of a dataset: remove it",
-        f"{dataset / 'README.md'} is missing: run generate again",
+        f"{dataset / 'README.md'} is missing: generate was interrupted; run it again",
     )
 
 
@@ -219,9 +219,16 @@ def test_frames_removed_from_disk_and_meta_alike_are_missed(dataset: Path) -> No
     assert "its list of files does not fit its 2 frames" in _problems(dataset)
 
 
-def test_a_stale_or_missing_manifest_is_named(dataset: Path) -> None:
-    path = dataset / "manifest.json"
-    path.write_text(path.read_text().replace('"frames": 2', '"frames": 3'))
+@pytest.mark.parametrize(
+    ("name", "true", "false"),
+    [("manifest.json", '"frames": 2', '"frames": 3'), ("README.md", "| test |", "| train |")],
+)
+def test_what_is_derived_is_named_if_it_is_stale_or_missing(
+    dataset: Path, name: str, true: str, false: str
+) -> None:
+    path = dataset / name
+    assert true in path.read_text()
+    path.write_text(path.read_text().replace(true, false))
     assert f"{path} does not fit the meta files" in _problems(dataset)
     path.unlink()
     assert f"{path} is missing" in _problems(dataset)

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rvsd_bench.errors import InputError
+
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
@@ -45,6 +47,39 @@ def job_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def snowfall_options(command: F) -> F:
+    """Add the options of commands that let snow fall into clips; see `chosen_snowfall`."""
+    for option in (
+        click.option("--fps", type=float, help="Rate of a folder of frames.  [default: 25]"),
+        click.option("--size", metavar="WxH", help="Resample the clips to this size."),
+        click.option(
+            "--motion",
+            default="auto",
+            show_default=True,
+            metavar="auto/static/drive:KMH/FILE",
+        ),
+        click.option(
+            "--depth",
+            default="auto",
+            show_default=True,
+            metavar="auto/ground/mono/constant:M/FILE/DIR",
+        ),
+        click.option(
+            "--recipe", type=ExistingOrNot, metavar="FILE.toml", help="Your own snowfall."
+        ),
+        click.option("--preset", metavar="NAME", help="A shipped snowfall.  [default: moderate]"),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_snowfall(preset: str | None, recipe: Path | None) -> str | Path:
+    """Return the preset or the recipe that was asked for; raise InputError if both were."""
+    if preset and recipe:
+        raise InputError("--preset and --recipe are two ways to say one thing: give one of them")
+    return recipe or preset or "moderate"
 
 
 def say(message: str) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvsd_bench.cli import common
-from rvsd_bench.errors import InputError
 
 if TYPE_CHECKING:
     from rvsd_bench.making.generating import Summary
@@ -18,21 +17,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=common.ExistingOrNot, metavar="INPUT...")
 @click.option("--out", required=True, type=common.ExistingOrNot, metavar="DIR")
-@click.option("--preset", metavar="NAME", help="A shipped snowfall.  [default: moderate]")
-@click.option("--recipe", type=common.ExistingOrNot, metavar="FILE.toml", help="Your own snowfall.")
+@common.snowfall_options
 @click.option("--variants", type=click.IntRange(1), default=1, help="Snowfalls for each clip.")
 @click.option("--split", metavar="train=0.73,test=0.27", help="Split by clip; else all is test.")
-@click.option(
-    "--depth", default="auto", show_default=True, metavar="auto/ground/mono/constant:M/FILE/DIR"
-)
-@click.option("--motion", default="auto", show_default=True, metavar="auto/static/drive:KMH/FILE")
 @click.option("--layers", type=click.Choice(["png16", "none"]), default="png16", show_default=True)
 @click.option(
     "--container", type=click.Choice(["png", "jpg", "ffv1"]), default="png", show_default=True
 )
 @click.option("--max-frames", type=click.IntRange(1), help="Take only the first frames of a clip.")
-@click.option("--size", metavar="WxH", help="Resample the clips to this size.")
-@click.option("--fps", type=float, help="Rate of folders of frames.  [default: 25]")
 @click.option("--licence", metavar="TEXT", help="Of the footage; it goes into the dataset card.")
 @click.option(
     "--degrade",
@@ -63,12 +55,10 @@ def generate(
     from rvsd_bench.making import generating as making
     from rvsd_bench.making.planning import parse_size
 
-    if preset and recipe:
-        raise InputError("--preset and --recipe are two ways to say one thing: give one of them")
     summary = making.generate(
         inputs,
         out,
-        recipe=recipe or preset or "moderate",
+        recipe=common.chosen_snowfall(preset, recipe),
         size=parse_size(size),
         report=common.say,
         track=common.progress,

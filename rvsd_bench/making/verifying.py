@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rvsd_bench.errors import InputError, RvsdBenchError, ValidationError
 from rvsd_bench.jobs import Task, Track, run_tasks, untracked
+from rvsd_bench.making.card import dataset_card
 from rvsd_bench.making.manifest import Meta, finished, is_dataset, manifest, read_meta, versions
 from rvsd_bench.making.stored import (
     DEGRADED,
@@ -218,11 +220,14 @@ def _others(root: Path, checks: list[Check]) -> Iterator[str]:
                 name = path.stem if path.suffix in (".mkv", ".json") else path.name
                 if (split, name) not in known:
                     yield f"{path} belongs to no finished video: run generate again, or remove it"
-    if not (root / "README.md").is_file():
-        yield f"{root / 'README.md'} is missing: run generate again"
-    path = root / "manifest.json"
+    yield from _stale(root / "manifest.json", json.loads, manifest)
+    yield from _stale(root / "README.md", str, dataset_card)
+
+
+def _stale(path: Path, read: Callable[[str], Any], derive: Callable[[Any], Any]) -> Iterator[str]:
+    """Yield what is wrong with a file that is derived from the meta files."""
     try:
-        if json.loads(path.read_text(encoding="utf-8")) != manifest(finished(root)):
+        if read(path.read_text(encoding="utf-8")) != derive(finished(path.parent)):
             yield f"{path} does not fit the meta files: run generate again"
     except FileNotFoundError:
         yield f"{path} is missing: generate was interrupted; run it again"
