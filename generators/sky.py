@@ -37,15 +37,17 @@ def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
     if not upper.any():
         return np.zeros_like(luma)
     bright = float(np.percentile(luma[:quarter][upper], 90))
-    below = float(np.median(luma[len(luma) // 2 :]))
+    below = float(np.median(luma[len(luma) // 2 :: 2, ::2]))
     least = max(0.5, min(1.25 * below, 0.75))
     gate = _ramp(np.array(bright, np.float32), least - 0.05, least + 0.05)
     if gate == 0:
         return np.zeros_like(luma)
     like = gate * smooth * _ramp(luma, 0.52 * bright, 0.68 * bright)
-    _, labels = cv2.connectedComponents((like > 0.2).astype(np.uint8), connectivity=4)
-    reaching = np.unique(labels[:3])
-    return np.asarray(like * np.isin(labels, reaching[reaching > 0]), np.float32)
+    count, labels = cv2.connectedComponents((like > 0.2).astype(np.uint8), connectivity=4)
+    reaching = np.zeros(count, np.float32)
+    reaching[labels[:3]] = 1
+    reaching[0] = 0
+    return np.asarray(like * reaching[labels], np.float32)
 
 
 def sky_cover(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
