@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rvsd_bench.calibration.fitting import Fit, fit, knobs
+from rvsd_bench.calibration.fitting import Fit, fit
 from rvsd_bench.calibration.footage import Footage, look
+from rvsd_bench.calibration.knobs import knobs
 from rvsd_bench.calibration.writing import write_recipe
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_source
@@ -22,14 +24,16 @@ def calibrate(
     scene: Scene,
     background_m: float,
     trials: int,
+    hfov_deg: float | None = None,
     fps: float | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Fit:
     """Fit a scene to clips of real snow and write it to `out`, a TOML file.
 
-    `base` is the name of the scene that the fit begins with. All clips are looked at before
-    anything is fitted. Raises InputError for clips from which no snow can be measured.
+    `base` is the name of the scene that the fit begins with. A known field of view is not fitted.
+    All clips are looked at before anything is fitted. Raises InputError for clips from which no
+    snow can be measured.
     """
     if out.suffix.lower() != ".toml":
         raise InputError(f"--out {out}: a recipe is a .toml file")
@@ -41,18 +45,29 @@ def calibrate(
         real = look(read_clip(path, fps=fps))
         report(_seen(real))
         footage.append(real)
-    step = max(1, trials // 8)
-
-    def tell(trial: int, best: float) -> None:
-        if trial % step == 0:
-            report(f"trial {trial} of {trials}: distance {best:.3f}")
-
-    turns = knobs(footage)
+    if hfov_deg:
+        scene = replace(scene, camera=replace(scene.camera, hfov_deg=hfov_deg))
+    turns = knobs(min(1 / real.fps for real in footage), hfov_deg)
+    tell = _teller(trials, report)
     result = fit(
         footage, scene, turns, background_m=background_m, trials=trials, seed=seed, report=tell
     )
     write_recipe(out, result, footage, [digest_source(path) for path in paths], base)
     return result
+
+
+def _teller(trials: int, report: Callable[[str], None]) -> Callable[[int, float], None]:
+    """Return what prints about ten lines in the course of a fit."""
+    told, least = 0, float("inf")
+
+    def tell(trial: int, misfit: float) -> None:
+        nonlocal told, least
+        least = min(least, misfit)
+        if trial >= told + max(1, trials // 10):
+            told = trial
+            report(f"trial {trial} of about {trials}: misfit {least:.2f} standard errors")
+
+    return tell
 
 
 def _seen(real: Footage) -> str:

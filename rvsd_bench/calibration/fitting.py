@@ -1,58 +1,36 @@
-"""Fit the numbers of a scene to real footage: scattered trials, then an evolution strategy."""
+"""Fit the numbers of a scene to real footage: shared physics, and what each clip has of its own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from rvsd_bench.calibration.flakes import measure
+from rvsd_bench.calibration.comparing import Distance, distance, divergence
 from rvsd_bench.calibration.footage import Footage
-from rvsd_bench.calibration.imitating import (
-    COMPONENTS,
-    Distance,
-    compare,
-    divergence,
-    imitate,
-)
-from rvsd_bench.calibration.searching import Vector, search
-from rvsd_bench.errors import InputError
+from rvsd_bench.calibration.imitating import imitation, with_haze
+from rvsd_bench.calibration.knobs import Knob, Vector, read_off, turned
+from rvsd_bench.calibration.searching import Place, descend, scattered
+from rvsd_bench.calibration.trials import Trials
 from rvsd_bench.generators import Scene
-from rvsd_bench.generators.size_law import size_law
-from rvsd_bench.seeds import stream
 
-FULL_FRAME_MM = 36.0
-"""Width of the sensor for which the focal length is written down."""
 HELD_OUT = 1
 """Added to the seed for the snow by which a fit is judged: it was not fitted to these flakes."""
-SCATTERED = 0.4
-"""The share of all trials that is spread over the ranges before the search begins at the best."""
-FIRST_STEP = 0.06
+SCATTERED = 0.3
+"""The share of all trials that is spread over the ranges before the descent begins at the best."""
+NEAR_START = 0.15
+"""Winds are scattered so near to what the slant of the motion tells, in parts of the range."""
 
 
 @dataclass(frozen=True)
-class Knob:
-    """A number that is fitted: where it is in the scene, and its range."""
+class Found:
+    """A fitted number and its standard error, of its logarithm if the range has no 0."""
 
-    path: str
-    low: float
-    high: float
-
-    def value(self, place: float) -> float:
-        """Return the number at a place in [0, 1]: logarithmic, or even if the range has a 0."""
-        if self.low <= 0:
-            return self.low + (self.high - self.low) * place
-        return self.low * math.exp(place * math.log(self.high / self.low))
-
-    def place(self, value: float) -> float:
-        """Return where in [0, 1] a number lies."""
-        if self.low <= 0:
-            part = (value - self.low) / (self.high - self.low)
-        else:
-            part = math.log(value / self.low) / math.log(self.high / self.low)
-        return min(max(part, 0.0), 1.0)
+    knob: Knob
+    value: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -60,47 +38,17 @@ class Fit:
     """A fitted scene, and how far its snow is from the real one, before and after."""
 
     scene: Scene
-    knobs: tuple[Knob, ...]
+    found: tuple[Found, ...]
+    """Of what each clip has of its own, the mean of all clips."""
     before: tuple[Distance, ...]
     """One per clip, of the scene that the fit began with."""
     after: tuple[Distance, ...]
     divergence: tuple[float, float]
     """Symmetric Kullback-Leibler divergence of Gaussian mixtures, before and after: a second
     opinion, that nothing was fitted to."""
+    misfit: float
+    """Root mean square of all residuals, in standard errors: about 1 if the law is true."""
     trials: int
-
-
-def knobs(footage: Sequence[Footage]) -> tuple[Knob, ...]:
-    """Return the numbers that are fitted; no exposure is longer than a frame of any clip."""
-    frame_s = min(1 / real.fps for real in footage)
-    return (
-        Knob("snow.rate_mm_per_h", 0.05, 6.0),
-        Knob("snow.melted_min_mm", 0.1, 1.5),
-        Knob("camera.hfov_deg", 12.0, 100.0),
-        Knob("camera.shutter_s", frame_s / 100, frame_s),
-        Knob("camera.psf_sigma_px", 0.3, 3.0),
-        Knob("camera.f_number", 2.8, 32.0),
-        Knob("light.flake_gain", 0.2, 4.0),
-        Knob("wind.velocity_m_per_s", -6.0, 6.0),
-    )
-
-
-def turned(base: Scene, turns: Sequence[Knob], places: Vector) -> Scene:
-    """Return a scene with the numbers at places in [0, 1]; of the wind only the part across.
-
-    With the f-number goes the focal length that a full frame needs for the field of view.
-    """
-    scene = base
-    for knob, place in zip(turns, places, strict=True):
-        table, name = knob.path.split(".")
-        part, value = getattr(scene, table), knob.value(float(place))
-        new = (value, *part.velocity_m_per_s[1:]) if table == "wind" else value
-        scene = replace(scene, **{table: replace(part, **{name: new})})
-    if all(knob.path != "camera.f_number" for knob in turns):
-        return scene
-    half = math.tan(math.radians(scene.camera.hfov_deg) / 2)
-    focal_mm = min(max(FULL_FRAME_MM / 2 / half, 1.0), 600.0)
-    return replace(scene, camera=replace(scene.camera, focal_mm=focal_mm))
 
 
 def fit(
@@ -111,94 +59,72 @@ def fit(
     background_m: float,
     trials: int,
     seed: int = 0,
-    report: Callable[[int, float], None] = lambda trial, best: None,
+    report: Callable[[int, float], None] = lambda trial, misfit: None,
 ) -> Fit:
     """Turn the numbers `turns` of a scene until its snow is like that of some clips.
 
     The same flakes fall in every trial (common random numbers), so that trials differ by the scene
-    alone; the distances before and after are those of other flakes. `report` is told the
-    number of trials done and the least distance so far.
+    alone; the distances before and after are those of other flakes. About `trials` snowfalls are
+    rendered. `report` is told the number of renderings and the misfit of the latest.
     """
-    tried: list[tuple[float, Vector]] = []
-
-    def cost(places: Vector) -> float:
-        try:
-            parts = compare(footage, turned(base, turns, places), background_m, seed)
-            value = float(np.mean([part.total for part in parts]))
-        except InputError:  # more flakes than the generator simulates
-            value = 100.0
-        tried.append((value, places))
-        report(len(tried), min(tried, key=lambda t: t[0])[0])
-        return value
-
-    def best() -> Vector:
-        return min(tried, key=lambda t: t[0])[1]
-
-    for places in _scattered(_start(footage, base, turns), turns, seed, int(SCATTERED * trials)):
-        cost(places)
-    for _ in search(cost, best(), FIRST_STEP, ("calibrate", seed)):
-        if len(tried) >= trials:
-            break
-    found = turned(base, turns, best())
-    judged = [compare(footage, s, background_m, seed + HELD_OUT) for s in (base, found)]
+    run = Trials(footage, base, turns, background_m, seed, report)
+    best = _searched(run, trials)
+    ends = [run.scene(clip, best.at) for clip in range(len(footage))]
+    middle = turned(base, turns, best.at[run.columns].mean(axis=0))
+    before, kl_before = _judged(run, [base] * len(footage))
+    after, kl_after = _judged(run, ends)
     return Fit(
-        scene=_with_haze(found, footage, background_m),
-        knobs=tuple(turns),
-        before=tuple(judged[0]),
-        after=tuple(judged[1]),
-        divergence=(
-            _divergence(footage, base, background_m, seed + HELD_OUT),
-            _divergence(footage, found, background_m, seed + HELD_OUT),
-        ),
-        trials=len(tried),
+        scene=with_haze(middle, float(np.median([f.veil for f in footage])), background_m),
+        found=tuple(_found(run, best, middle)),
+        before=before,
+        after=after,
+        divergence=(kl_before, kl_after),
+        misfit=math.sqrt(best.cost / len(best.residuals)),
+        trials=len(run.done),
     )
 
 
-def _divergence(footage: Sequence[Footage], scene: Scene, background_m: float, seed: int) -> float:
-    values = []
-    for real in footage:
-        synthetic = measure(imitate(real, scene, background_m, seed), real.threshold)
-        enough = len(synthetic.features) >= 2 * COMPONENTS
-        values.append(divergence(real.statistics, synthetic) if enough else math.nan)
-    return float(np.mean(values))
+def _searched(run: Trials, trials: int) -> Place:
+    """Scatter, each place with its rate put right, and descend from the best."""
+    most = max(trials // len(run.footage), 1)
+    count = int(SCATTERED * most / 2)
+    start, tried = run.start(), []
+    for places in (start, *_scattered(run, start, count)):
+        for trial in (places, run.with_right_count(places)):
+            residuals = run.residuals(trial)
+            tried.append((float(residuals @ residuals), trial))
+    _, nearest = min(tried, key=lambda trial: trial[0])
+    rounds = round((most - 2 * count) / (len(run.turns) + 1.5))
+    return descend(run.residuals, nearest, max(rounds, 0))
 
 
-def _start(footage: Sequence[Footage], base: Scene, turns: Sequence[Knob]) -> Vector:
-    """Return where to begin: the base, with the wind that the slant of the motion tells."""
-    across, down = np.mean([real.statistics.motion_px for real in footage], axis=0)
-    camera = base.camera
-    aperture_mm = camera.focal_mm / camera.f_number
-    focal_mm = FULL_FRAME_MM / 2 / math.tan(math.radians(camera.hfov_deg) / 2)
-    values = {
-        "snow.rate_mm_per_h": base.snow.rate_mm_per_h,
-        "snow.melted_min_mm": base.snow.melted_min_mm,
-        "camera.hfov_deg": camera.hfov_deg,
-        "camera.shutter_s": camera.shutter_s,
-        "camera.psf_sigma_px": camera.psf_sigma_px,
-        "camera.f_number": focal_mm / aperture_mm,
-        "light.flake_gain": base.light.flake_gain,
-        "wind.velocity_m_per_s": across / max(down, 1.0),  # flakes fall at about 1 m/s
-    }
-    return np.array([knob.place(values[knob.path]) for knob in turns])
+def _scattered(run: Trials, start: Vector, count: int) -> list[Vector]:
+    low, high = np.zeros(run.size), np.ones(run.size)
+    for columns in run.columns:
+        for knob, column in zip(run.turns, columns, strict=True):
+            if knob.even:
+                low[column], high[column] = start[column] + NEAR_START * np.array([-0.5, 0.5])
+            elif knob.usual is not None:
+                reach = 1.5 * knob.spread / knob.width
+                low[column], high[column] = knob.place(knob.usual) + reach * np.array([-1, 1])
+    cube = scattered(run.size, count, ("calibrate", "scattered", run.seed))
+    middle = np.full(run.size, 0.5)
+    return [np.clip(low + (high - low) * places, 0, 1) for places in (middle, *cube)]
 
 
-def _scattered(start: Vector, turns: Sequence[Knob], seed: int, count: int) -> Iterator[Vector]:
-    """Yield the start, then places that cover the ranges evenly; the wind stays near its start.
-
-    In a Latin hypercube (McKay et al. 1979) each number takes every `count`-th of its range once.
-    """
-    yield start
-    draw = stream("calibrate", "scattered", seed)
-    numbers = draw.random((count, len(turns)))
-    strata = np.argsort(draw.random((count, len(turns))), axis=0)
-    for cell in (strata + numbers) / max(count, 1):
-        near = [place + 0.1 * (c - 0.5) for place, c in zip(start, cell)]
-        yield np.clip([n if k.low <= 0 else c for n, k, c in zip(near, turns, cell)], 0, 1)
+def _found(run: Trials, best: Place, middle: Scene) -> list[Found]:
+    errors = best.errors()[run.columns].mean(axis=0)
+    return [
+        Found(knob, read_off(middle, knob.path), float(error) * knob.width)
+        for knob, error in zip(run.turns, errors, strict=True)
+    ]
 
 
-def _with_haze(scene: Scene, footage: Sequence[Footage], background_m: float) -> Scene:
-    """Return the scene with the fog that the darkest things show, less what the flakes take."""
-    veil = float(np.median([real.veil for real in footage]))
-    extinction = -math.log1p(-veil) / background_m - size_law(scene.snow).extinction_per_m
-    fog = replace(scene.fog, extinction_per_m=min(max(extinction, 0.0), 0.2))
-    return replace(scene, fog=fog)
+def _judged(run: Trials, scenes: Sequence[Scene]) -> tuple[tuple[Distance, ...], float]:
+    """Return the distances of other flakes in given scenes from each clip, and the divergence."""
+    distances, apart = [], []
+    for real, scene in zip(run.footage, scenes, strict=True):
+        snow = imitation(real, scene, run.background_m, run.seed + HELD_OUT)
+        distances.append(distance(real.statistics, snow))
+        apart.append(divergence(real.statistics, snow))
+    return tuple(distances), float(np.mean(apart))

@@ -1,6 +1,7 @@
 """Measure falling snow in a fixed camera's frames: what is there for one frame only.
 
-A flake has moved on by the next frame, so what exceeds both neighbours in time is snow.
+A flake has moved on by the next frame, so what exceeds a neighbour in time is snow. Statistics come
+with their standard errors, which are jackknifed over runs of frames (Efron 1982).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from rvsd_bench.seeds import stream
 RUN = 4
 """Frames in a row: they show two residuals, one frame apart."""
 LEAST_LEVELS = 8
+SURE = 1.5
+"""What is a flake reaches so many thresholds somewhere; what does not is left out as noise."""
 LEAST_AREA_PX = 3
 """Specks below it are as likely noise."""
 FARTHEST_PX = 48
@@ -26,20 +29,37 @@ _SOFT_PX = 1.5
 
 @dataclass(frozen=True, eq=False)
 class SnowStatistics:
-    """What flakes look like and how they move, pooled over runs of frames."""
+    """What flakes look like and how they move, in runs of frames."""
 
     features: NDArray[np.float64]
     """[N, 3] natural logarithms of area in px², peak over the background in levels, elongation."""
-    per_megapixel: float
-    """Flakes per frame and million pixels."""
-    covered: float
-    """The share of pixels where snow was found."""
+    run: NDArray[np.int64]
+    """[N] the run in which each flake was seen."""
+    pixels: int
+    """That were looked at, in all runs."""
+    covered_by_run: NDArray[np.float64]
+    """[R] the share of pixels with snow."""
     motion_px: NDArray[np.float64]
     """[2] the dominant motion from frame to frame, right and down."""
+    motion_error_px: NDArray[np.float64]
+    """[2] its standard errors."""
+
+    @property
+    def per_megapixel(self) -> float:
+        """Return how many flakes a frame has per million pixels."""
+        return 1e6 * len(self.features) / self.pixels
+
+    @property
+    def covered(self) -> float:
+        """Return the share of pixels where snow was found."""
+        return float(self.covered_by_run.mean())
 
 
 def residual(before: Frame, now: Frame, after: Frame) -> NDArray[np.int16]:
-    """Return by how many levels of green a frame exceeds both its neighbours, int16 [H, W]."""
+    """Return by how many levels of green a frame exceeds the darker neighbour, int16 [H, W].
+
+    With the darker one, streaks that reach into the next frame's are whole.
+    """
     level = now[..., 1].astype(np.int16)
     lower = np.minimum(before[..., 1], after[..., 1]).astype(np.int16)
     return level - lower
@@ -57,20 +77,22 @@ def threshold_levels(runs: Sequence[Sequence[Frame]]) -> int:
 
 def measure(runs: Sequence[Sequence[Frame]], threshold: int) -> SnowStatistics:
     """Measure the snow in runs of four frames of one size, seen by a camera that stands still."""
-    features, correlation, pixels, covered = [], [], 0, 0
+    features, correlation, covered = [], [], []
     for first, second, third, fourth in runs:
         pair = residual(first, second, third), residual(second, third, fourth)
         masks = [r >= threshold for r in pair]
-        features += [blobs(r, m) for r, m in zip(pair, masks)]
+        found = [blobs(r, m) for r, m in zip(pair, masks)]
+        features.append(np.concatenate([b[b[:, 1] >= SURE * threshold] for b in found]))
         correlation.append(_correlation(*masks))
-        pixels += 2 * masks[0].size
-        covered += sum(int(mask.sum()) for mask in masks)
-    table = np.concatenate(features)
+        covered.append(float(np.mean(masks)))
+    motion, error = _motion(np.stack(correlation))
     return SnowStatistics(
-        features=_dequantised(table),
-        per_megapixel=1e6 * len(table) / pixels,
-        covered=covered / pixels,
-        motion_px=_peak(np.mean(correlation, axis=0)),
+        features=_dequantised(np.concatenate(features)),
+        run=np.repeat(np.arange(len(features)), [len(f) for f in features]),
+        pixels=2 * len(features) * runs[0][0].shape[0] * runs[0][0].shape[1],
+        covered_by_run=np.array(covered),
+        motion_px=motion,
+        motion_error_px=error,
     )
 
 
@@ -104,6 +126,12 @@ def blobs(levels: NDArray[np.int16], mask: NDArray[np.bool_]) -> NDArray[np.floa
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
+def jackknife_error(left_out: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard errors of numbers [...] from what they are without each run, [R, ...]."""
+    count = len(left_out)
+    return np.sqrt((count - 1) * np.var(left_out, axis=0))
+
+
 def _dequantised(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return logarithms; whole numbers are spread over their unit, lest equal ones pile up."""
     jitter = stream("dequantise").random((len(table), 2)) - 0.5
@@ -120,6 +148,14 @@ def _correlation(now: NDArray[np.bool_], then: NDArray[np.bool_]) -> NDArray[np.
     whole = irfft2(np.conj(spectra[0]) * spectra[1], shape)
     rows = np.arange(-reach, reach + 1)
     return np.asarray(whole[np.ix_(rows, rows)])
+
+
+def _motion(correlations: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the dominant motion of runs, right and down, and its standard errors, each [2]."""
+    whole = correlations.sum(axis=0)
+    if len(correlations) == 1:
+        return _peak(whole), np.zeros(2)
+    return _peak(whole), jackknife_error(np.stack([_peak(whole - own) for own in correlations]))
 
 
 def _peak(correlation: NDArray[np.float64]) -> NDArray[np.float64]:

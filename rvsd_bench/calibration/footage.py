@@ -23,7 +23,7 @@ from rvsd_bench.generators.light import estimate_light
 
 WINDOW = (270, 480)
 """Height and width of the part of a picture that is looked at."""
-RUNS = 5
+RUNS = 6
 LEAST_FRAMES = 12
 LEAST_FLAKES = 200
 MOST_ON_EDGES = 0.15

@@ -1,9 +1,9 @@
-"""Find the minimum of a function of a few numbers that has no gradient."""
+"""Find the numbers for which a vector of residuals is shortest: scattered trials, then descent."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,58 +11,90 @@ from numpy.typing import NDArray
 from rvsd_bench.seeds import stream
 
 Vector = NDArray[np.float64]
+STEP = 0.05
+"""Of differences, in parts of the range: far enough that they stand out of the noise."""
+LEAST_GAIN, LEAST_STEP = 0.01, 0.01
+"""Where a descent gains less than this share of what is left, differences are halved, and when they
+are this small it ends."""
 
 
-def search(
-    function: Callable[[Vector], float],
-    start: Vector,
-    step: float,
-    key: tuple[int | str, ...],
-) -> Iterator[tuple[Vector, float]]:
-    """Yield ever new points of the unit cube and their values, ever nearer to a minimum.
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A place in the unit cube, its residuals, and there their slopes."""
 
-    CMA-ES (Hansen, arXiv:1604.00772) with its standard constants: a normal distribution learns
-    from the better half of each generation. Points outside the cube are put on its wall, and
-    their distance from it is a penalty.
+    at: Vector
+    residuals: Vector
+    slopes: NDArray[np.float64]
+    """[residuals, numbers]"""
+
+    @property
+    def cost(self) -> float:
+        """Return the sum of the squares."""
+        return float(self.residuals @ self.residuals)
+
+    def errors(self) -> Vector:
+        """Return the standard errors of the numbers, if residuals have unit errors."""
+        curvature = self.slopes.T @ self.slopes
+        covariance = np.linalg.pinv(curvature, rcond=1e-9)
+        return np.asarray(np.sqrt(np.diag(covariance)))
+
+
+def scattered(size: int, count: int, key: tuple[int | str, ...]) -> Iterator[Vector]:
+    """Yield places that cover the unit cube evenly.
+
+    In a Latin hypercube (McKay et al. 1979) each number takes every `count`-th of its range once.
     """
-    from scipy.special import ndtri
+    draw = stream(*key)
+    numbers = draw.random((count, size))
+    strata = np.argsort(draw.random((count, size)), axis=0)
+    yield from (strata + numbers) / max(count, 1)
 
-    size = len(start)
-    count = 4 + int(3 * math.log(size))
-    weights = np.log((count + 1) / 2) - np.log(np.arange(1, count // 2 + 1))
-    weights /= weights.sum()
-    mass = 1 / float((weights**2).sum())
-    c_step, c_path = (
-        (mass + 2) / (size + mass + 5),
-        (4 + mass / size) / (size + 4 + 2 * mass / size),
-    )
-    c_one = 2 / ((size + 1.3) ** 2 + mass)
-    c_many = min(1 - c_one, 2 * (mass - 2 + 1 / mass) / ((size + 2) ** 2 + mass))
-    damping = 1 + 2 * max(0.0, math.sqrt((mass - 1) / (size + 1)) - 1) + c_step
-    usual = math.sqrt(size) * (1 - 1 / (4 * size) + 1 / (21 * size**2))
-    mean, covariance, draw = np.array(start), np.eye(size), stream(*key)
-    step_path, path = np.zeros(size), np.zeros(size)
-    while True:
-        values, axes = np.linalg.eigh(covariance)
-        root = axes * np.sqrt(np.maximum(values, 1e-12))
-        normal = ndtri(np.clip(draw.random((count, size)), 1e-9, 1 - 1e-9))
-        moves = normal @ root.T
-        results = []
-        for move in moves:
-            free = mean + step * move
-            point = np.clip(free, 0, 1)
-            value = function(point)
-            yield point, value
-            results.append(value + float(((free - point) ** 2).sum()))
-        best = moves[np.argsort(results, kind="stable")[: len(weights)]]
-        moved = weights @ best
-        mean = mean + step * moved
-        whitened = (axes / np.sqrt(np.maximum(values, 1e-12))) @ axes.T @ moved
-        step_path = (1 - c_step) * step_path + math.sqrt(c_step * (2 - c_step) * mass) * whitened
-        path = (1 - c_path) * path + math.sqrt(c_path * (2 - c_path) * mass) * moved
-        covariance = (
-            (1 - c_one - c_many) * covariance
-            + c_one * np.outer(path, path)
-            + c_many * (best * weights[:, None]).T @ best
-        )
-        step *= math.exp(c_step / damping * (float(np.linalg.norm(step_path)) / usual - 1))
+
+def descend(
+    function: Callable[[Vector], Vector], start: Vector, rounds: int, step: float = STEP
+) -> Place:
+    """Return where the sum of squared residuals is least near a place of the unit cube.
+
+    Levenberg and Marquardt's damped steps, with slopes by differences that point into the cube;
+    numbers at a wall stay there. A fit to noisy statistics needs no finer method: noise that is
+    common to all trials drops out of the differences.
+    """
+    here, damping = _surveyed(function, start, function(start), step), 0.1
+    for _ in range(rounds):
+        before = here.cost
+        for _ in range(4):
+            there = np.clip(here.at + _stride(here, damping), 0, 1)
+            residuals = function(there)
+            if residuals @ residuals < before:
+                here, damping = _surveyed(function, there, residuals, step), damping / 4
+                break
+            damping *= 6
+        if here.cost > (1 - LEAST_GAIN) * before:
+            if step < 2 * LEAST_STEP:
+                break
+            step, damping = step / 2, 0.1
+            here = _surveyed(function, here.at, here.residuals, step)
+    return here
+
+
+def _stride(here: Place, damping: float) -> Vector:
+    """Return a damped step; numbers that would leave the cube from its wall do not take part."""
+    pull = -here.slopes.T @ here.residuals
+    free = ~((here.at <= 0) & (pull < 0) | (here.at >= 1) & (pull > 0))
+    slopes = here.slopes[:, free]
+    curvature = slopes.T @ slopes
+    damped = curvature + damping * np.diag(np.diag(curvature)) + 1e-9 * np.eye(len(curvature))
+    move = np.zeros(len(here.at))
+    move[free] = np.linalg.solve(damped, pull[free])
+    return np.clip(move, -0.25, 0.25)
+
+
+def _surveyed(
+    function: Callable[[Vector], Vector], at: Vector, residuals: Vector, step: float
+) -> Place:
+    slopes = []
+    for index in range(len(at)):
+        beside = at.copy()
+        beside[index] += step if at[index] < 0.5 else -step
+        slopes.append((function(beside) - residuals) / (beside[index] - at[index]))
+    return Place(at, residuals, np.stack(slopes, axis=1))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
-from rvsd_bench.calibration.fitting import Fit
+from rvsd_bench.calibration.comparing import Distance
+from rvsd_bench.calibration.fitting import Fit, Found
 from rvsd_bench.calibration.footage import Footage
-from rvsd_bench.calibration.imitating import Distance
 from rvsd_bench.files import write_text
 from rvsd_bench.generators import Scene
 
@@ -41,6 +41,13 @@ def describe(distance: Distance) -> str:
     )
 
 
+def describe_number(number: Found) -> str:
+    """Return a fitted number and its standard error, for people."""
+    if number.knob.even:
+        return f"{number.knob.path} {number.value:.3g} +- {number.error:.2g}"
+    return f"{number.knob.path} {number.value:.3g} +- {100 * number.error:.0f} %"
+
+
 def _header(
     fit: Fit, footage: Sequence[Footage], sources: Sequence[str], base: str
 ) -> Iterator[str]:
@@ -49,7 +56,9 @@ def _header(
         yield f"# {real.name!a}, sha256 {source}"
         yield f"#   distance before {describe(before)}"
         yield f"#   distance after  {describe(after)}"
-    yield "# Fitted: " + ", ".join(knob.path for knob in fit.knobs)
+    yield f"# Misfit {fit.misfit:.2f} standard errors. Fitted, with standard errors:"
+    for number in fit.found:
+        yield f"#   {describe_number(number)}"
     yield "# Fog is what the darkest things show, at most. The light of the air is each clip's."
 
 

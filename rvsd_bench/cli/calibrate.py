@@ -10,7 +10,7 @@ import click
 from rvsd_bench.cli import common
 
 if TYPE_CHECKING:
-    from rvsd_bench.calibration.imitating import Distance
+    from rvsd_bench.calibration.comparing import Distance
 
 
 @click.command()
@@ -27,11 +27,18 @@ if TYPE_CHECKING:
     help="How far the background is, in metres.",
 )
 @click.option(
+    "--hfov",
+    "hfov_deg",
+    type=click.FloatRange(6, 100),
+    metavar="DEG",
+    help="Horizontal field of view, if it is known; else it is fitted, and the rate less certain.",
+)
+@click.option(
     "--trials",
     type=click.IntRange(1),
     default=160,
     show_default=True,
-    help="Snowfalls to try; each takes a good half second.",
+    help="Snowfalls to try, about; each takes a good half second per clip.",
 )
 @click.option("--fps", type=float, help="Rate of folders of frames.  [default: 25]")
 @common.seed_option
@@ -41,6 +48,7 @@ def calibrate(
     out: Path,
     preset: str,
     background_m: float,
+    hfov_deg: float | None,
     trials: int,
     fps: float | None,
     seed: int,
@@ -48,14 +56,16 @@ def calibrate(
 ) -> None:
     """Fit snow, camera and haze to real falling snow, and write the recipe.
 
-    REAL are clips of one snowfall from one camera that stands still, or that was stabilised. The
-    distance is the Jensen-Shannon divergence of the flakes' area, contrast and elongation, plus the
-    squared logarithms of the ratios of their number and of the area that they cover, plus how far
-    their motion is off.
+    REAL are clips of one snowfall from one camera that stands still, or that was stabilised; each
+    has its own exposure and wind across. What is made small is the misfit of the numbers of flakes
+    by area, contrast and elongation, of the area that they cover and of their motion, in standard
+    errors. The distance that is printed is judged by other flakes: the Jensen-Shannon divergence of
+    area, contrast and elongation, plus the squared logarithms of the ratios of number and of cover,
+    plus how far their motion is off.
     """
     from rvsd_bench import generators
     from rvsd_bench.calibration import calibrating
-    from rvsd_bench.calibration.writing import describe
+    from rvsd_bench.calibration.writing import describe, describe_number
 
     result = calibrating.calibrate(
         real,
@@ -64,12 +74,15 @@ def calibrate(
         scene=generators.preset(preset),
         background_m=background_m,
         trials=trials,
+        hfov_deg=hfov_deg,
         fps=fps,
         seed=seed,
         report=common.say,
     )
     if as_json:
         common.answer({"out": str(out), "trials": result.trials, **_numbers(result)})
+    for number in result.found:
+        common.say(f"fitted {describe_number(number)}")
     for before, after in zip(result.before, result.after, strict=True):
         common.say(f"distance before: {describe(before)}")
         common.say(f"distance after:  {describe(after)}")
@@ -83,6 +96,8 @@ def _numbers(result: Any) -> dict[str, Any]:
         return {name: getattr(distance, name) for name in names}
 
     return {
+        "fitted": {n.knob.path: {"value": n.value, "error": n.error} for n in result.found},
+        "misfit": result.misfit,
         "before": [parts(d) for d in result.before],
         "after": [parts(d) for d in result.after],
     }
