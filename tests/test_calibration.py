@@ -160,7 +160,24 @@ def _turns(*paths: str) -> list[Knob]:
     return [knob for knob in knobs(1 / 25) if knob.path in paths]
 
 
-RATE, WIND = "snow.rate_mm_per_h", "wind.velocity_m_per_s"
+RATE, SHUTTER, WIND = "snow.rate_mm_per_h", "camera.shutter_s", "wind.velocity_m_per_s"
+
+
+def test_planted_rate_shutter_and_wind_are_recovered_together(
+    truth: Scene, footage: Footage
+) -> None:
+    base = dataclasses.replace(
+        truth,
+        snow=dataclasses.replace(truth.snow, rate_mm_per_h=0.3),
+        camera=dataclasses.replace(truth.camera, shutter_s=1 / 400),
+    )
+    found = fit([footage], base, _turns(RATE, SHUTTER, WIND), background_m=40.0, trials=60)
+    assert 1 / 1.25 < found.scene.snow.rate_mm_per_h / 1.6 < 1.25
+    assert 1 / 1.2 < found.scene.camera.shutter_s * 60 < 1.2
+    assert read_off(found.scene, WIND) == pytest.approx(read_off(truth, WIND), abs=0.2)
+    assert found.after[0].total < 0.2 * found.before[0].total
+    assert found.after[0].shape < found.before[0].shape
+    assert found.divergence[1] < found.divergence[0]
 
 
 def test_clips_share_the_rate_and_have_each_their_own_wind(truth: Scene, footage: Footage) -> None:
