@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from rvsd_bench.clip import Clip
+from rvsd_bench.generators.glimpses import evenly
 
 OVERHEAD_HORIZON = -0.5
 """Half a picture above its top: with the usual lens the camera looks 32 degrees down or more."""
 OVERHEAD_M = 6.0
 """Height of a lamp post, a gantry or a first floor."""
-MOST_FRAMES = 9
 ALIKE = 10.0
 """In CIELAB: by how much asphalt above, in the middle and below may differ."""
 SMOOTH = 0.003
@@ -25,8 +25,7 @@ def looks_down(clip: Clip) -> bool:
     """
     import cv2
 
-    indices = np.unique(np.linspace(0, len(clip) - 1, min(MOST_FRAMES, len(clip))).astype(int))
-    frames = [clip[int(index)] for index in indices]
+    frames = [clip[index] for index in evenly(len(clip))]
     luma = cv2.cvtColor(frames[len(frames) // 2], cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     slopes = np.gradient(cv2.GaussianBlur(luma, (0, 0), 1.5))
     if np.median(np.hypot(*slopes)) > SMOOTH:
