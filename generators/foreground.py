@@ -37,7 +37,7 @@ def foreground(clip: Clip, horizon: float) -> NDArray[np.float32] | None:
     frames = [cv2.resize(clip[int(i)], size, interpolation=cv2.INTER_AREA) for i in indices]
     usual = np.median(np.stack(frames), axis=0).astype(np.float32) / 255
     colours = cv2.cvtColor(usual, cv2.COLOR_RGB2LAB)
-    down = np.arange(size[1]) + 0.5 - horizon * size[1]
+    down = np.arange(size[1], dtype=np.float64) + 0.5 - horizon * size[1]
     road = road_ahead(colours, down)
     if not len(road):
         return None

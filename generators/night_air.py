@@ -67,7 +67,7 @@ def night_air(
     fog_tau = scene.fog.extinction_per_m * z
     snow_tau = np.maximum(-np.log(through) - fog_tau, 0)
     opaque = np.maximum(1 - through, 1 / 65535)
-    near = np.searchsorted(-through, -0.999)  # nearer, 16 bits of T are too coarse for a ratio
+    near = int(np.searchsorted(-through, -0.999))  # nearer, 16 bits of T are too coarse for a ratio
     own = 1 + (gain - 1) * _along(through, snow_tau) / opaque
     falls = through**2 * strength(scene.light, z)
     back = _along(falls, snow_tau + FOG_SHARE * fog_tau) / opaque

@@ -88,7 +88,7 @@ def _read(
     """Return inverse depth and trust of each square in a frame, float32 [rows, columns]."""
     import cv2
 
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow = engine.calc(first, second, None)
     grey = first.astype(np.float32)
     mean = cv2.blur(grey, (5, 5))
