@@ -63,7 +63,8 @@ class Flight:
         is it decided whether they are seen: to decide earlier would lose a quarter of them.
         """
         rows = self._fly(time_s, 0.0, region)
-        return rows[_far_first(np.ascontiguousarray(rows[:, DEPTH]))]
+        order: NDArray[np.int64] = _far_first(np.ascontiguousarray(rows[:, DEPTH]))
+        return rows[order]
 
     def narrowed(self, times_s: NDArray[np.float64], region: Region) -> Flight:
         """Return the flight of those flakes that a region may show between the given times.
