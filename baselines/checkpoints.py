@@ -86,7 +86,7 @@ def load_weights(
     wanted = network.state_dict()
     state = _unprefixed(_read_tensors(path), wanted)
     if rename is not None:
-        state = rename(state)
+        state = _renamed(path, state, rename)
     _audit(path, state, wanted)
     network.load_state_dict(state, strict=True)
     return sha256_file(path)
@@ -166,6 +166,17 @@ def _unprefixed(state: dict[str, Any], wanted: Mapping[str, Tensor]) -> dict[str
             if inside and not any(name.startswith(prefix) for name in wanted):
                 state = inside
     return state
+
+
+def _renamed(
+    path: Path, state: dict[str, Any], rename: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    try:
+        return rename(state)
+    except Exception as error:  # it was written for names and values of other files
+        raise InputError(
+            f"{path}: the names in it cannot be translated: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _audit(path: Path, state: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> None:

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rvsd_bench import restore
 from rvsd_bench.baselines.checkpoints import save_checkpoint
-from rvsd_bench.baselines.desnownet import INFO, build
+from rvsd_bench.baselines.desnownet import CARD, build
 from rvsd_bench.baselines.desnownet import inception as blocks
 from rvsd_bench.baselines.desnownet.config import PRESETS, Config
 from rvsd_bench.baselines.desnownet.inception import Units, inception_v4
@@ -394,5 +394,5 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], told: str)
 
 
 def test_the_card_names_paper_licence_and_deviations() -> None:
-    assert INFO.paper and INFO.licence == "Apache-2.0" and not INFO.trained
-    assert any("equation 5" in deviation for deviation in INFO.deviations)
+    assert CARD.paper and CARD.licence == "Apache-2.0" and not CARD.trained
+    assert any("equation 5" in deviation for deviation in CARD.deviations)

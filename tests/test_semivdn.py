@@ -257,7 +257,7 @@ def test_encoding_and_decoding_is_the_whole_network() -> None:
         for keep in ([1], [0, 2], [2, 0]):
             some = network.decode(clip, codes, keep)
             assert torch.allclose(some, whole[:, keep], atol=1e-5)
-    assert semivdn.INFO.staged
+    assert semivdn.CARD.staged
 
 
 def test_a_kept_frame_costs_less_than_all() -> None:
@@ -335,7 +335,7 @@ def test_a_clip_of_640x360_is_restored(shared_clips: Path) -> None:
 def test_the_runner_restores_each_frame_in_the_middle_of_its_window() -> None:
     frames = from_torch(_clip(1, 4, 3, 16, 16))
     network = _stirred()
-    network.info = replace(semivdn.INFO, multiple=8, min_size=8)
+    network.info = replace(semivdn.CARD, multiple=8, min_size=8)
     restored = list(rvsd_bench.restore(network, ArrayClip(np.stack(frames))))
     with torch.no_grad():
         windows = [network(to_torch(frames[i : i + 3])) for i in (0, 1)]

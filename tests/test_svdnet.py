@@ -423,7 +423,7 @@ def test_the_card_declares_what_the_network_can_take() -> None:
         if preset == "lite":
             with torch.no_grad():
                 assert network(_random(1, 1, 3, side, side)).shape[-1] == side
-    assert svdnet.INFO.deviations[0].startswith("reconstruction")
+    assert svdnet.CARD.deviations[0].startswith("reconstruction")
     assert Config().stride == 4
 
 

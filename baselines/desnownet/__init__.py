@@ -7,22 +7,20 @@ Processing 2018 (arXiv 1708.04512). Its authors published no code that we know o
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rvsd_bench.baselines.checkpoints import load_weights, read_card
-from rvsd_bench.baselines.configuring import config_from_card, configured
+from rvsd_bench.baselines.assembling import assemble
 from rvsd_bench.baselines.desnownet.config import PRESETS, Config
 from rvsd_bench.baselines.info import ModelInfo
 
 if TYPE_CHECKING:
     from rvsd_bench.baselines.desnownet.network import DesnowNet
 
-INFO = ModelInfo(
+CARD = ModelInfo(
     name="desnownet",
     half=True,
-    about="mask and colour of the snow, then a residual, per frame; presets default and tiny",
+    about="mask and colour of the snow, then what opaque snow hid; frame by frame",
     needs="trained weights: desnownet?weights=FILE; without them it is random",
     paper="Liu et al.: DesnowNet: Context-Aware Deep Network for Snow Removal, IEEE TIP 2018",
     cite="liu2018desnownet",
@@ -42,37 +40,28 @@ INFO = ModelInfo(
 )
 
 
-def build(preset: str = "default", weights: Path | None = None, **fields: str) -> DesnowNet:
-    """Return the network, ready to restore; `fields` are those of `Config`, as option strings.
+SHIPPED = Path(__file__).parent / "weights"
+"""Where weights of presets lie that come with the package; none yet."""
 
-    With `weights` and neither preset nor fields, the checkpoint's own card says how large the
-    network is. Raises InputError for what does not fit together.
+
+def build(preset: str | None = None, weights: Path | None = None, **fields: str) -> DesnowNet:
+    """Return the network of a preset (`default`, `tiny`), in eval mode.
+
+    `fields` replace fields of its Config. With `weights` and neither preset nor fields, the
+    configuration in the checkpoint's card holds. Raises InputError for what does not fit together.
     """
-    import torch
-
     from rvsd_bench.baselines.desnownet.network import DesnowNet
 
-    card = {} if weights is None else read_card(weights)
-    if weights is not None and preset == "default" and not fields:
-        config = config_from_card(Config, card.get("config", {}))
-        preset = str(card.get("preset", preset))
-    else:
-        config = configured(PRESETS, preset, fields, INFO.name)
-    # The layers draw weights of their own before ours replace them: leave the global numbers alone.
-    with torch.random.fork_rng(devices=[]):
-        network = DesnowNet(config)
-    facts = {"preset": preset, "config": asdict(config)}
-    network.info = replace(INFO, tile=_tile(config), facts=facts)
-    if weights is not None:
-        network.info = replace(
-            network.info,
-            weights=weights.name,
-            weights_sha256=load_weights(network, weights),
-            weights_licence=str(card.get("weights_licence", "")),
-            trained_on=str(card.get("trained_on", "unstated")),
-            trained=True,
-        )
-    return network.eval()
+    return assemble(
+        CARD,
+        PRESETS,
+        DesnowNet,
+        lambda config: {"tile": _tile(config)},
+        preset=preset,
+        weights=weights,
+        fields=fields,
+        shipped=SHIPPED,
+    )
 
 
 def _tile(config: Config) -> int:

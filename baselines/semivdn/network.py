@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rvsd_bench.baselines.info import ModelInfo
-from rvsd_bench.baselines.precision import full_precision
+from rvsd_bench.baselines.precision import at_least_float32, full_precision
 from rvsd_bench.baselines.semivdn.config import Config
 from rvsd_bench.baselines.semivdn.encoder import ConvNeXt, Neck
 from rvsd_bench.baselines.semivdn.transformer import (
@@ -24,7 +24,6 @@ from rvsd_bench.baselines.semivdn.transformer import (
     Embedding,
     PhysicsTransformer,
     TemporalDecouplingExperts,
-    at_least_float32,
 )
 
 BETA = 1e-8

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rvsd_bench.baselines.precision import full_precision
+from rvsd_bench.baselines.precision import at_least_float32, full_precision
 from rvsd_bench.baselines.semivdn.config import Config
 from rvsd_bench.baselines.semivdn.encoder import start_small
 
@@ -203,8 +203,3 @@ class PhysicsTransformer(nn.Module):
         for block in self.blocks:
             tokens, found = block(tokens, size)
         return tokens, found
-
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Return a tensor of half precision in float32, any other as it is."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

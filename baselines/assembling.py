@@ -1,0 +1,106 @@
+"""Put a network of ours together: sizes by preset, options or checkpoint; weights; the card.
+
+The three networks share this, so that they take the same options and describe themselves alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from rvsd_bench.baselines.checkpoints import load_weights, read_card
+from rvsd_bench.baselines.configuring import config_from_card, configured
+from rvsd_bench.baselines.info import ModelInfo
+from rvsd_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from torch import nn
+
+    class DescribedModule(nn.Module):
+        """A torch module with a card."""
+
+        info: ModelInfo
+
+
+SEED = 0
+"""What the weights of an untrained network are drawn from."""
+DEFAULT = "default"
+
+C = TypeVar("C", bound="DataclassInstance")
+C_contra = TypeVar("C_contra", contravariant=True)
+N = TypeVar("N", bound="DescribedModule")
+
+
+class Describe(Protocol[C_contra]):
+    """Says which fields of the card depend on the configuration."""
+
+    def __call__(self, config: C_contra, /) -> Mapping[str, Any]:
+        """Return those fields of a ModelInfo by name."""
+
+
+def assemble(
+    card: ModelInfo,
+    presets: Mapping[str, C],
+    make: Callable[[C], N],
+    describe: Describe[C],
+    *,
+    preset: str | None,
+    weights: Path | None,
+    fields: Mapping[str, str],
+    shipped: Path,
+) -> N:
+    """Return a network in eval mode that describes itself by `info`.
+
+    Without preset and fields, the configuration in the card of `weights` holds; a preset as it is
+    gets the weights `shipped`/<preset>.safetensors if they are there. Without weights the network
+    is as it was born, the same in every process, and `info.trained` is False; torch's random
+    numbers are left alone. Raises InputError for what is unknown or does not fit together.
+    """
+    if weights is None and not fields:
+        weights = shipped_weights(shipped, preset or DEFAULT)
+    stored = {} if weights is None else read_card(weights)
+    if "config" in stored and preset is None and not fields:
+        assert weights is not None
+        config = _of_card(type(presets[DEFAULT]), stored["config"], weights)
+        preset = str(stored.get("preset", "card"))
+    else:
+        preset = preset or DEFAULT
+        config = configured(presets, preset, fields, card.name)
+    network = _born(make, config)
+    facts = {"preset": preset, "config": asdict(config)}
+    network.info = replace(card, **describe(config), facts=facts)
+    if weights is not None:
+        network.info = replace(
+            network.info,
+            weights=weights.name,
+            weights_sha256=load_weights(network, weights),
+            weights_licence=str(stored.get("weights_licence", "unstated")),
+            trained_on=str(stored.get("trained_on", "unstated")),
+            trained=True,
+            needs="nothing",
+        )
+    return network.eval()
+
+
+def shipped_weights(folder: Path, preset: str) -> Path | None:
+    """Return the weights of a preset that come with the package, or None."""
+    path = folder / f"{preset}.safetensors"
+    return path if path.is_file() else None
+
+
+def _of_card(cls: type[C], config: Any, weights: Path) -> C:
+    try:
+        return config_from_card(cls, config)
+    except InputError as error:
+        raise InputError(f"{weights} is for another architecture: {error}") from error
+
+
+def _born(make: Callable[[C], N], config: C) -> N:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(SEED)
+        return make(config)
