@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from rvsd_bench.errors import InputError
 from rvsd_bench.seeds import stream
 
+LEAST_GAIN = 1e-5
+"""Of the mean log density, in a step of a fit that goes on."""
 Key = tuple[int | str, ...]
 """What a random stream is known by; see `seeds.stream`."""
 
@@ -28,15 +30,22 @@ class Mixture:
 
     def log_density(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the natural logarithm of the density at points [N, D], float64 [N]."""
-        from scipy.special import logsumexp
-
-        return np.asarray(logsumexp(self._log_parts(points), axis=1))
+        return self.expectation(points)[1]
 
     def responsibilities(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how much of each point belongs to each Gaussian, [N, K]; rows have the sum 1."""
+        return self.expectation(points)[0]
+
+    def expectation(
+        self, points: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the responsibilities [N, K] and the log density [N] of points [N, D]."""
         parts = self._log_parts(points)
-        parts = np.exp(parts - parts.max(axis=1, keepdims=True))
-        return np.asarray(parts / parts.sum(axis=1, keepdims=True))
+        most = parts.max(axis=1, keepdims=True)
+        np.exp(parts - most, out=parts)
+        density = parts.sum(axis=1, keepdims=True)
+        parts /= density
+        return parts, (most + np.log(density))[:, 0]
 
     def sample(self, count: int, key: Key) -> NDArray[np.float64]:
         """Return `count` points drawn from the mixture, [count, D], from the stream of `key`."""
@@ -51,11 +60,14 @@ class Mixture:
 
     def _log_parts(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         roots = np.linalg.cholesky(self.covariances)
-        away = points[None] - self.means[:, None]
-        scaled = np.linalg.solve(roots, away.transpose(0, 2, 1))
+        whitening = np.linalg.inv(roots)
         volume = np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
         constant = np.log(self.weights) - volume - 0.5 * points.shape[1] * math.log(2 * math.pi)
-        return np.asarray(constant - 0.5 * (scaled**2).sum(axis=1).T)
+        parts = np.empty((len(points), len(constant)))
+        for k, (mean, whiten) in enumerate(zip(self.means, whitening)):
+            scaled = (points - mean) @ whiten.T
+            parts[:, k] = constant[k] - 0.5 * np.einsum("ni,ni->n", scaled, scaled)
+        return parts
 
 
 def fit_mixture(
@@ -119,11 +131,11 @@ def _climb(
     )
     before = -math.inf
     for _ in range(200):
-        mixture = _better(points, mixture.responsibilities(points), diagonal, floor)
-        likelihood = float(mixture.log_density(points).mean())
-        if likelihood - before < 1e-6:
+        parts, density = mixture.expectation(points)
+        likelihood = float(density.mean())
+        if likelihood - before < LEAST_GAIN:
             break
-        before = likelihood
+        before, mixture = likelihood, _better(points, parts, diagonal, floor)
     return mixture
 
 
@@ -134,7 +146,7 @@ def _better(
     means = parts.T @ points / mass[:, None]
     away = points[None] - means[:, None]
     weighted = away * parts.T[..., None]
-    covariances = np.einsum("kni,knj->kij", weighted, away) / mass[:, None, None]
+    covariances = weighted.transpose(0, 2, 1) @ away / mass[:, None, None]
     if diagonal:
         covariances = covariances * np.eye(points.shape[1])
     return Mixture(mass / mass.sum(), means, covariances + floor * np.eye(points.shape[1]))
