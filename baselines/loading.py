@@ -71,6 +71,12 @@ def pick_device(name: str) -> str:
     return name
 
 
+def require_trust(spec: Spec, trust_code: bool) -> None:
+    """Raise InputError for a spec whose file would run a stranger's code without leave."""
+    if spec.scheme in RUNS_CODE and not trust_code:
+        raise InputError(f"{spec} runs the code in {spec.path}: add --trust-code if you trust it")
+
+
 def _factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:
     """Return what builds the model of a spec, once it is known that it may run."""
     path = spec.path
@@ -79,8 +85,7 @@ def _factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:
         return registered
     if not path.is_file():
         raise InputError(f"{spec}: there is no file {path}")
-    if spec.scheme in RUNS_CODE and not trust_code:
-        raise InputError(f"{spec} runs the code in {path}: add --trust-code if you trust it")
+    require_trust(spec, trust_code)
     return (
         _python_factory(spec, path) if spec.scheme == "py" else partial(OPENERS[spec.scheme], path)
     )

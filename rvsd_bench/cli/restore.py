@@ -88,6 +88,10 @@ def restore(
         say(f"{model} is taken as {spec}")
     chosen = pick_device(device)
     restorer = load(spec, device=chosen, trust_code=trust_code)
+    if not restorer.info.trained:
+        say(
+            f"WARNING: {spec.short} is untrained: what it restores means nothing; give weights=FILE"
+        )
     if dry_run:
         _tell_plan([(str(output.source), str(output.target)) for output in outputs], as_json)
         return

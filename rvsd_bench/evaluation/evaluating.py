@@ -71,7 +71,7 @@ class Evaluation:
         if not failed:
             return
         errors = [p for result in failed for p in result.problems if p.withholds]
-        texts = [str(p) if len(failed) > 1 else f"{p.video}: {p.message}" for p in errors[:3]]
+        texts = [str(p) if len(failed) > 1 else p.told for p in errors[:3]]
         named = self.plan.tidy("; ".join(texts))
         more = f"; and {len(errors) - 3} more, see validation.json" if len(errors) > 3 else ""
         kind = InputError if len(failed) == len(self.results) else PartialError
@@ -208,13 +208,16 @@ def _require_portable(plan: Plan) -> None:
 def _inspect(plan: Plan, workers: int, report: Callable[[str], None]) -> dict[str, list[Problem]]:
     """Find what is wrong with the methods before anything is scored.
 
-    Faults of restored frames are reported at once if there are other methods, whose scoring may
-    take long; those of an only method are raised in the end.
+    Faults of models' files and of restored frames are reported at once if there are other methods,
+    whose scoring may take long; those of an only method are raised in the end.
     """
     if workers != 1:
         _require_portable(plan)
     found: dict[str, list[Problem]] = {}
     for method in plan.methods:
+        if method.broken:
+            found[method.id] = [Problem("error", "model", method.label, "", method.broken)]
+            continue
         if method.frames is None:
             continue
         found[method.id] = [*_strangers(plan, method.frames, method.label)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
+from rvsd_bench.baselines.loading import load, require_trust
 from rvsd_bench.baselines.spec import Spec, method_id, parse, slug
 from rvsd_bench.clip import Clip
 from rvsd_bench.data.dataset import Pictures, Video
@@ -48,6 +49,8 @@ class Method:
     trust_code: bool = False
     parameters: int | None = None
     """How many numbers a network has learned; None where that is not known."""
+    broken: str = ""
+    """Why the model could not be opened; it yields no frames then."""
 
     @property
     def name(self) -> str:
@@ -74,11 +77,14 @@ def resolve(
     trust_code: bool = False,
     allow_untrained: bool = False,
 ) -> tuple[Method, ...]:
-    """Load each model once, to know what it is; refuse untrained ones and two of one name."""
+    """Load each model once, to know what it is; refuse untrained ones and two of one name.
+
+    Among several, one whose own files cannot be used comes back `broken` and leaves the others.
+    """
     if not models:
         raise InputError("name at least one model to evaluate, such as identity or frames:DIR")
     methods = tuple(
-        _from_spec(parse(model), data, device, trust_code)
+        _from_spec_or_broken(parse(model), data, device, trust_code, alone=len(models) == 1)
         if isinstance(model, str)
         else _from_object(model, device)
         for model in models
@@ -135,8 +141,6 @@ def submission(folder: Path, split: str) -> Submission:
 @lru_cache(maxsize=64)
 def _loaded(spec: str, device: str, trust_code: bool, digest: str | None) -> VideoRestorer:
     """Load a model once in each process, and again where its files have another `digest`."""
-    from rvsd_bench.baselines.loading import load
-
     return load(spec, device=device, trust_code=trust_code)
 
 
@@ -148,31 +152,54 @@ def _fitted_to_truth(method: Method, snowy: Clip, clean: Clip | None) -> VideoRe
     return build_affine(fit_affine((snowy[i], clean[i]) for i in range(0, len(snowy), ORACLE_STEP)))
 
 
+def _from_spec_or_broken(
+    spec: Spec, data: Path, device: str, trust_code: bool, *, alone: bool
+) -> Method:
+    """Resolve a spec; a mistake in the words is raised, one in the files that they name kept."""
+    require_trust(spec, trust_code)
+    try:
+        return _from_spec(spec, data, device, trust_code)
+    except InputError as error:
+        if alone or not spec.paths:
+            raise
+        label = spec.name or spec.short
+        return Method(
+            id=label,
+            label=label,
+            info=ModelInfo(name=label),
+            kind="",
+            source="measured",
+            digest=None,
+            device=device,
+            spec=spec,
+            broken=str(error),
+        )
+
+
 def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
     label = spec.name or spec.short
     if spec.scheme == "frames":
         return _from_frames(spec, label, device)
     if spec.target == "affine" and spec.options.get("oracle", "0").lower() in ("1", "true", "yes"):
         return _oracle(spec, label, device)
-    from rvsd_bench.baselines.loading import load
-
     model = load(spec, device=device, trust_code=trust_code, data=data)
     info = model.info
     # Named or not, the spec's own id holds a digest of the files that it names.
     own = method_id(replace(spec, name=None))
-    light = info.weights is None and spec.scheme == "name"
+    parameters = _parameters(model)
+    light = parameters is None and spec.scheme == "name"
     return Method(
         id=spec.name or own,
         label=label,
         info=info,
-        kind=_kind(spec.target, info),
+        kind=_kind(spec.target, info, parameters),
         source="input" if spec.target == "identity" else "measured",
         digest=_digest(own, info.weights_sha256, dict(info.facts), device, _learned(model)),
         device=device,
         spec=spec,
         model=model if light else None,
         trust_code=trust_code,
-        parameters=_parameters(model),
+        parameters=parameters,
     )
 
 
@@ -204,24 +231,24 @@ def _oracle(spec: Spec, label: str, device: str) -> Method:
 
 
 def _from_object(model: VideoRestorer, device: str) -> Method:
-    info = model.info
+    info, parameters = model.info, _parameters(model)
     return Method(
         id=info.name,
         label=info.name,
         info=info,
-        kind=_kind(info.name, info),
+        kind=_kind(info.name, info, parameters),
         source="input" if info.name == "identity" else "measured",
         digest=None,
         device=device,
         model=model,
-        parameters=_parameters(model),
+        parameters=parameters,
     )
 
 
-def _kind(name: str, info: ModelInfo) -> Kind:
+def _kind(name: str, info: ModelInfo, parameters: int | None) -> Kind:
     if name == "identity":
         return "input"
-    if info.weights is None and info.trained:
+    if info.weights is None and parameters is None:
         return "classical"
     return "image" if info.window == 1 else "video"
 
@@ -250,8 +277,8 @@ def _parameters(model: VideoRestorer) -> int | None:
     for network in (model, getattr(model, "network", None)):
         parameters = getattr(network, "parameters", None)
         if callable(parameters):
-            count: int = sum(tensor.numel() for tensor in parameters())
-            return count
+            count = sum(tensor.numel() for tensor in parameters())
+            return count or None
     return None
 
 

@@ -157,7 +157,7 @@ def _notes(plan: Plan, result: Result) -> list[str]:
     errors = [problem for problem in result.problems if problem.level == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        notes.append(plan.tidy(f"{errors[0].video}: {errors[0].message}{more}"))
+        notes.append(plan.tidy(f"{errors[0].told}{more}"))
     return notes
 
 
@@ -211,5 +211,7 @@ def _command(plan: Plan) -> str:
         *("--metrics", ",".join(plan.metrics)),
         *(("--backend", "pyiqa") if _by_pyiqa(plan) else ()),
         *(("--limit", str(plan.limit)) if plan.limit is not None else ()),
+        *(("--allow-untrained",) if not all(m.info.trained for m in plan.methods) else ()),
+        *(("--trust-code",) if any(method.trust_code for method in plan.methods) else ()),
     ]
     return shlex.join(words)

@@ -25,6 +25,7 @@ class Problem:
     code: str
     method: str
     video: str
+    """Empty for a method that could not even be opened."""
     message: str
 
     @property
@@ -32,8 +33,13 @@ class Problem:
         """Whether the numbers mean nothing. Frames copied from the truth are scored as they are."""
         return self.level == "error" and self.code != "is_truth"
 
+    @property
+    def told(self) -> str:
+        """What is wrong, and in which video if it is in one."""
+        return f"{self.video}: {self.message}" if self.video else self.message
+
     def __str__(self) -> str:
-        return f"{self.method}: {self.video}: {self.message}"
+        return f"{self.method}: {self.told}"
 
 
 @dataclass
