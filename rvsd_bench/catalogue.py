@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from rvsd_bench import registry
+from rvsd_bench.baselines.assembling import DEFAULT, shipped_weights
 from rvsd_bench.baselines.info import ModelInfo
 from rvsd_bench.errors import RvsdBenchError
 
 OURS = "Apache-2.0"
 READY = "ready"
+UNTRAINED = "untrained: needs weights=FILE, or --allow-untrained"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Row:
 
 def baselines() -> list[Row]:
     """List the registered baselines and the schemes for models of one's own."""
-    rows = [_baseline(name, claims) for name, claims in registry.entries("baseline").items()]
+    registered = registry.entries("baseline").items()
+    rows = [row for name, claims in registered for row in _baseline(name, claims)]
     frames = "frames restored elsewhere, matched by name: the recommended submission"
     code = "a function in a file of yours that returns a restorer"
     graph = "a graph of pictures or clips; runs no code of the file's"
@@ -120,14 +125,37 @@ LISTS: Mapping[str, Callable[[], list[Row]]] = MappingProxyType(
 )
 
 
-def _baseline(name: str, claims: tuple[EntryPoint, ...]) -> Row:
+def _baseline(name: str, claims: tuple[EntryPoint, ...]) -> list[Row]:
+    """List a baseline by its card, and the presets of a network of ours below it."""
     row, factory = _plugin("baseline", name, claims)
-    card = getattr(sys.modules.get(getattr(factory, "__module__", "")), "CARD", None)
+    module = sys.modules.get(getattr(factory, "__module__", ""))
+    card = getattr(module, "CARD", None)
     if not isinstance(card, ModelInfo):
-        return row
+        return [row]
     licence = card.licence + (f", weights {card.weights_licence}" if card.weights_licence else "")
     about = "; ".join(text for text in (card.about, card.paper) if text)
-    return Row(name, about, licence, f"weights {card.weights}" if card.weights else card.needs)
+    needs = f"weights {card.weights}" if card.weights else card.needs
+    row = Row(name, about, licence, needs, READY if card.trained else UNTRAINED)
+    presets, shipped = getattr(module, "PRESETS", None), getattr(module, "SHIPPED", None)
+    if not presets or not isinstance(shipped, Path):
+        return [row]
+    return [_preset(row, preset, presets, shipped) for preset in presets]
+
+
+def _preset(row: Row, preset: str, presets: Mapping[str, Any], shipped: Path) -> Row:
+    if shipped_weights(shipped, preset):
+        row = replace(row, needs="nothing", status=READY)
+    if preset == DEFAULT:
+        return row
+    usual = asdict(presets[DEFAULT])
+    other = [f"{k}={_option(v)}" for k, v in asdict(presets[preset]).items() if v != usual[k]]
+    about = f"the same with {', '.join(other)}"
+    return replace(row, name=f"{row.name}?preset={preset}", about=about)
+
+
+def _option(value: object) -> str:
+    """Write a value as it is written in a spec."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
 
 
 def _plugin(

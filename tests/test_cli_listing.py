@@ -44,6 +44,42 @@ def test_baselines_are_listed_as_they_describe_themselves(listed) -> None:
     assert "affine?from=DIR" in rows["affine"]["needs"]
 
 
+def test_a_network_says_for_each_preset_whether_it_is_trained(
+    listed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from rvsd_bench.baselines import desnownet, semivdn, svdnet
+
+    rows = listed("baselines")
+    for network in (desnownet, semivdn, svdnet):
+        name = network.CARD.name
+        specs = {name if preset == "default" else f"{name}?preset={preset}": preset
+                 for preset in network.PRESETS}  # fmt: skip
+        assert set(specs) == {row for row in rows if row.partition("?")[0] == name}
+        for spec, preset in specs.items():
+            there = (network.SHIPPED / f"{preset}.safetensors").is_file()
+            assert (rows[spec]["status"] == "ready") == there
+            assert ("weights=FILE" in rows[spec]["needs"]) != there
+    assert rows["svdnet"]["status"] == "untrained: needs weights=FILE, or --allow-untrained"
+    assert rows["svdnet?preset=light"]["about"] == "the same with channels=64, trunk_blocks=10"
+    assert "widths=24,48,64" in rows["semivdn?preset=tiny"]["about"]
+    (tmp_path / "light.safetensors").write_bytes(b"")
+    monkeypatch.setattr(svdnet, "SHIPPED", tmp_path)
+    rows = listed("baselines")
+    assert (rows["svdnet?preset=light"]["status"], rows["svdnet?preset=light"]["needs"]) == (
+        "ready", "nothing",
+    )  # fmt: skip
+    assert rows["svdnet?preset=lite"]["status"].startswith("untrained")
+
+
+def test_what_is_listed_of_a_preset_builds_it(listed) -> None:
+    about = listed("baselines")["semivdn?preset=tiny"]["about"]
+    fields = about.removeprefix("the same with ").replace(", ", "&")
+    by_fields, by_preset = (
+        load(f"semivdn?{options}").info.facts["config"] for options in (fields, "preset=tiny")
+    )
+    assert by_fields == by_preset
+
+
 def test_a_metric_without_its_weights_says_so(
     listed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

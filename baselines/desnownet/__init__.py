@@ -21,7 +21,7 @@ CARD = ModelInfo(
     name="desnownet",
     half=True,
     about="mask and colour of the snow, then what opaque snow hid; frame by frame",
-    needs="trained weights: desnownet?weights=FILE; without them it is random",
+    needs="trained weights: desnownet?weights=FILE",
     paper="Liu et al.: DesnowNet: Context-Aware Deep Network for Snow Removal, IEEE TIP 2018",
     cite="liu2018desnownet",
     licence="Apache-2.0",

@@ -29,7 +29,7 @@ CARD = ModelInfo(
     tiling="discouraged",
     half=True,
     about="a transformer with experts for snow, transmission and light, over three frames",
-    needs="trained weights: semivdn?weights=FILE; without them it is random",
+    needs="trained weights: semivdn?weights=FILE",
     paper="Wu et al.: Semi-Supervised Video Desnowing Network via Temporal Decoupling Experts and "
     "Distribution-Driven Contrastive Regularization, ECCV 2024",
     cite="wu2024semivdn",

@@ -28,7 +28,7 @@ CARD = ModelInfo(
     tiling="discouraged",
     half=True,
     about="flow, snow queries and a look past the flakes, over three frames",
-    needs="trained weights: svdnet?weights=FILE; without them it is random",
+    needs="trained weights: svdnet?weights=FILE",
     paper="Chen et al.: Snow Removal in Video: A New Dataset and A Novel Method, ICCV 2023",
     cite="chen2023desnow",
     licence="Apache-2.0",
