@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rvsd_bench.evaluation.summary import VideoScores, bootstrap, summarise, video_statistics
+from rvsd_bench.evaluation.summary import VideoScores, summarise, video_statistics
+from rvsd_bench.resampling import bootstrap
 
 
 def scores(
