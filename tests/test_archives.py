@@ -1,0 +1,235 @@
+"""Evil archives, made with the zipfile module and by hand, and honest ones of equal bytes."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from rvsd_bench import archives
+from rvsd_bench.archives import Limits, read_member, unpacked, write_archive
+from rvsd_bench.errors import InputError
+
+SMALL = Limits(entries=50, total_bytes=200_000, ratio=200)
+
+
+def pictures(name: PurePosixPath) -> bool:
+    return name.suffix == ".png"
+
+
+def made(*names: str, **settings: int) -> bytes:
+    """Return an archive of small files, each holding its own name; settings go to all entries."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            for key, value in settings.items():
+                setattr(info, key, value)
+            archive.writestr(info, b"" if name.endswith("/") else os.fsencode(repr(name)))
+    return buffer.getvalue()
+
+
+def renamed(old: bytes, new: bytes, names: tuple[str, ...] = ("00000/0000.png",)) -> bytes:
+    """Return an archive in both of whose headers a name was exchanged for one of equal length."""
+    assert len(old) == len(new)
+    return made(*names).replace(old, new)
+
+
+def linked(kind: int) -> bytes:
+    return made("00000/0000.png", external_attr=(kind | 0o777) << 16)
+
+
+def patched(signature: bytes, offset: int, value: bytes, whole: bytes | None = None) -> bytes:
+    """Return an archive with some bytes of its last header of a kind overwritten."""
+    data = bytearray(whole or made("a/0.png", "a/1.png"))
+    at = data.rfind(signature) + offset
+    data[at : at + len(value)] = value
+    return bytes(data)
+
+
+def bomb(size: int, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("00000/0000.png", bytes(size))
+    return buffer.getvalue()
+
+
+def overlapping() -> bytes:
+    """Return an archive whose directory names one file's bytes twice."""
+    data = made("a/0.png", "a/1.png")
+    local = data.index(b"PK\3\4", 4)
+    directory = data.rfind(b"PK\1\2")
+    return data[: directory + 42] + struct.pack("<I", 0) + data[directory + 46 :] if local else b""
+
+
+def many_small() -> bytes:
+    """Return an archive of files that are each allowed but together are too much."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index in range(30):
+            archive.writestr(f"a/{index}.png", os.urandom(10_000))
+    return buffer.getvalue()
+
+
+CENTRAL, LOCAL, END = b"PK\1\2", b"PK\3\4", b"PK\5\6"
+EVIL: dict[str, tuple[Callable[[], bytes], str]] = {
+    "absolute": (lambda: made("/etc/0.png"), "absolute path"),
+    "drive": (lambda: made("C:/0.png"), "absolute path"),
+    "share": (lambda: made("//host/0.png"), "absolute path"),
+    "parent": (lambda: made("../0.png"), "leaves its folder"),
+    "parent inside": (lambda: made("00000/../../0.png"), "leaves its folder"),
+    "backslashes": (lambda: made("..\\..\\0.png"), "backslash"),
+    "dot": (lambda: made("./0.png"), "empty part"),
+    "nothing between": (lambda: made("00000//0.png"), "empty part"),
+    "NUL": (lambda: renamed(b"0000.png", b"00\0.sh\0\0"), "control characters"),
+    "newline": (lambda: made("00000/0\n.png"), "control characters"),
+    "escape": (lambda: made("00000/\x1b[2J.png"), "control characters"),
+    "bidi": (lambda: made("00000/\u202egnp.exe"), "control characters"),
+    "colon": (lambda: made("00000/0.png:stream"), "colon"),
+    "trailing dot": (lambda: made("00000./0.png"), "ends in a dot"),
+    "long part": (lambda: made("0" * 300 + ".png"), "too long"),
+    "long path": (lambda: made("/".join(["0" * 200] * 6) + ".png"), "too long"),
+    "deep": (lambda: made("a/" * 12 + "0.png"), "folders deep"),
+    "symbolic link": (lambda: linked(stat.S_IFLNK), "link"),
+    "character device": (lambda: linked(stat.S_IFCHR), "device"),
+    "block device": (lambda: linked(stat.S_IFBLK), "device"),
+    "pipe": (lambda: linked(stat.S_IFIFO), "pipe"),
+    "socket": (lambda: linked(stat.S_IFSOCK), "no file"),
+    "case": (lambda: made("a/0.png", "A/0.png"), "would be one file"),
+    "composed": (lambda: made("\u00e9/0.png", "e\u0301/0.png"), "would be one file"),
+    "file and folder": (lambda: made("a", "a/0.png"), "a file and a folder"),
+    "folder with contents": (lambda: patched(CENTRAL, 24, b"\5\0\0\0", made("a/")), "folder with"),
+    "bomb": (lambda: bomb(150_000), "grows more than 200 times"),
+    "too much": (lambda: bomb(300_000, zipfile.ZIP_STORED), "at most 200000"),
+    "too much together": (many_small, "at most 200000"),
+    "too many": (lambda: made(*(f"a/{i}.png" for i in range(51))), "51 entries"),
+    "overlapping": (overlapping, "shares its bytes"),
+    "beyond the end": (lambda: patched(CENTRAL, 20, b"\xff\xff\0\0" * 2), "reaches beyond"),
+    "two sizes": (lambda: patched(CENTRAL, 24, b"\xff"), "two sizes"),
+    "encrypted": (lambda: patched(CENTRAL, 8, b"\1"), "encrypted"),
+    "LZMA": (lambda: bomb(100, zipfile.ZIP_LZMA), "method 14"),
+    "unknown method": (lambda: patched(CENTRAL, 10, b"\x63"), "method 99"),
+    "wrong checksum": (lambda: patched(CENTRAL, 16, b"\0\0\0\0"), "not a whole zip"),
+    "two names": (lambda: made("a/0.png").replace(b"a/0.png", b"a/9.png", 1), "not a whole zip"),
+    "cut short": (lambda: made("a/0.png", "a/1.png")[:-30], "not a whole zip"),
+    "cut in the middle": (lambda: made("a/0.png", "a/1.png")[60:], "not a whole zip"),
+    "no archive": (lambda: b"\x89PNG" + bytes(100), "not a whole zip"),
+    "no bytes": (lambda: b"", "not a whole zip"),
+    "no files": (lambda: made(), "is empty"),
+    "huge directory": (lambda: patched(END, 12, b"\0\0\0\x7f"), "directory takes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_an_evil_archive_is_refused_in_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evil: str
+) -> None:
+    make, text = EVIL[evil]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    path = tmp_path / "in" / "mine.zip"
+    path.write_bytes(make())
+    with pytest.raises(InputError) as told, unpacked(path, pictures, SMALL):
+        pytest.fail("it was unpacked")
+    line = str(told.value)
+    assert text in line and "mine.zip" in line
+    assert line.isprintable() and len(line) < 400
+    assert [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()] == [
+        Path("in/mine.zip")
+    ]
+    assert not any((tmp_path / "temporary").iterdir())
+
+
+def test_there_are_thirty_of_them() -> None:
+    assert len(EVIL) >= 30
+
+
+def test_many_faults_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "mine.zip").write_bytes(made("/a.png", "../b.png", "c.png", "C.png"))
+    with (
+        pytest.raises(InputError, match=r"'/a.png' is an absolute path \(and 2 more faults\)"),
+        unpacked(tmp_path / "mine.zip", pictures),
+    ):
+        pass
+
+
+def test_only_wanted_files_come_out_of_a_private_folder_that_goes_away(tmp_path: Path) -> None:
+    names = ("mine/00000/0000.png", "mine/00001/0000.png", "mine/run.sh", "mine/inner.zip")
+    litter = ("__MACOSX/mine/._0000.png", "mine/.DS_Store", "mine/00000/.hidden.png")
+    (tmp_path / "mine.zip").write_bytes(made("mine/", *names, *litter))
+    with unpacked(tmp_path / "mine.zip", pictures) as folder:
+        found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+        assert set(found) == {"00000/0000.png", "00001/0000.png"}  # the folder around all is cut
+        assert found["00000/0000.png"].read_text() == repr("mine/00000/0000.png")
+        assert folder.name == "mine.zip"
+        assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+        assert not any(p.stat().st_mode & 0o111 for p in found.values())
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        (("00000/0.png", "00000/1.png"), {"00000/0.png", "00000/1.png"}),
+        (("test/00000/0.png",), {"00000/0.png"}),
+        (("a/0.png", "b/0.png"), {"a/0.png", "b/0.png"}),
+        (("0.png", "1.png"), {"0.png", "1.png"}),
+    ],
+)
+def test_a_folder_of_frames_is_not_taken_for_the_one_around_all(
+    tmp_path: Path, names: tuple[str, ...], kept: set[str]
+) -> None:
+    (tmp_path / "mine.zip").write_bytes(made(*names))
+    with unpacked(tmp_path / "mine.zip", pictures) as folder:
+        assert {str(p.relative_to(folder)) for p in folder.rglob("*.png")} == kept
+
+
+def test_a_file_that_did_not_change_keeps_its_time_of_change(tmp_path: Path) -> None:
+    path, states = tmp_path / "mine.zip", []
+    for content in (b"one", b"one", b"two"):
+        write_archive(path, {"a/0.png": content})
+        with unpacked(path, pictures) as folder:
+            states.append((folder / "a/0.png").stat().st_mtime_ns)
+    assert states[0] == states[1] == zlib.crc32(b"one") * 10**9
+    assert states[2] != states[0]
+
+
+def test_equal_files_make_equal_archives_that_others_can_read(tmp_path: Path) -> None:
+    (tmp_path / "frame").write_bytes(b"pixels")
+    whole = []
+    for order in (1, -1):
+        files = {"b/1.png": tmp_path / "frame", "a.toml": b"x = 1", "b/\u00e9.png": b""}
+        write_archive(tmp_path / "out.zip", dict([*files.items()][::order]))
+        whole.append((tmp_path / "out.zip").read_bytes())
+        os.utime(tmp_path / "frame", (0, 0))
+    assert whole[0] == whole[1]
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.testzip() is None
+        assert {n: archive.read(n) for n in archive.namelist()} == {
+            "a.toml": b"x = 1", "b/1.png": b"pixels", "b/\u00e9.png": b"",
+        }  # fmt: skip
+    assert read_member(tmp_path / "out.zip", "a.toml") == b"x = 1"
+    assert read_member(tmp_path / "out.zip", "b.toml") is None
+    with pytest.raises(InputError, match="longer than 3 bytes"):
+        read_member(tmp_path / "out.zip", "a.toml", most=3)
+
+
+def test_a_full_disk_is_told_before_anything_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_archive(tmp_path / "mine.zip", {"a/0.png": b"12345"})
+    real = archives.shutil.disk_usage
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: real(path)._replace(free=4))
+    with (
+        pytest.raises(OSError, match=r"needs 5 bytes unpacked, .* has 4: free some space"),
+        unpacked(tmp_path / "mine.zip", pictures),
+    ):
+        pass
