@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
+from rvsd_bench.generators.aligning import aligned_levels, metres, shrunk
 from rvsd_bench.generators.depth_files import open_depth_files
 from rvsd_bench.generators.depth_mono import ABSENT, open_mono, weights_folder
 from rvsd_bench.generators.foreground import foreground
@@ -21,7 +21,6 @@ from rvsd_bench.generators.obstacles import ENDS, LOW_ENDS, Feet, follow_feet, s
 from rvsd_bench.generators.parallax import Parallax, follow_parallax
 from rvsd_bench.generators.sky import sky_cover
 from rvsd_bench.generators.viewpoint import OVERHEAD_HORIZON, OVERHEAD_M, looks_down
-from rvsd_bench.guided import guided_lines
 
 GROUND_FAR_M = 70.0
 """Where the ground plane ends: objects at the vanishing point would else wear a band of haze."""
@@ -33,7 +32,6 @@ FILE_FAR_M = 150.0
 FARTHEST_M = 5000.0
 NEAR_M = 1.0
 WALLS_M = 10.0
-_GUIDE = np.array([0.299, 0.587, 0.114], np.float32)
 ROUGH_WIDTH_PX = 640
 """Depth is guessed on pictures made smaller by a whole number, about so wide, then aligned."""
 
@@ -55,6 +53,14 @@ class DepthSource(Protocol):
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W]; `frame` spares decoding frame `index`."""
+
+
+@runtime_checkable
+class SteppedDepth(Protocol):
+    """A source that rounds its depth by itself, which spares rendering to do so."""
+
+    def levels(self, index: int, frame: Frame | None = None) -> NDArray[np.uint16]:
+        """Return planar z in steps of far/65535, uint16 [H, W]: what `at` rounds to."""
 
 
 @runtime_checkable
@@ -158,13 +164,17 @@ class GroundDepth:
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W], aligned with the edges of the frame."""
-        picture = self.clip[index] if frame is None else frame
-        small = _shrunk(picture, self._level.shape)
+        return metres(self.levels(index, frame), self.far_m)
+
+    def levels(self, index: int, frame: Frame | None = None) -> NDArray[np.uint16]:
+        """Return the same in steps of far/65535, uint16 [H, W], which it is rounded to."""
+        picture = self.clip[index] if frame is None else np.ascontiguousarray(frame)
+        small = shrunk(picture, self._level.shape)
         inverse = self._standing(index)
         if not self.overhead:
             sky = sky_cover(small, scale=small.shape[1] / picture.shape[1])
-            inverse = sky / np.float32(self.far_m) + (1 - sky) * inverse
-        return _align(np.asarray(1 / inverse, np.float32), small, picture, self.far_m)
+            inverse = inverse + sky * (np.float32(1 / self.far_m) - inverse)
+        return aligned_levels(inverse, small, picture, self.far_m)
 
     def _fronted(self, street: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the street with what stands before the camera as near as the lowest row."""
@@ -214,69 +224,6 @@ def side_walls(size: tuple[int, int], focal_px: float, far_m: float) -> NDArray[
     across = np.abs(np.arange(width) + 0.5 - width / 2)
     columns = np.clip(focal_px * WALLS_M / np.maximum(across, 0.5), NEAR_M, far_m)
     return np.repeat(columns.astype(np.float32)[None, :], height, axis=0)
-
-
-def edge_align(depth: NDArray[np.float32], frame: Frame, far_m: float) -> NDArray[np.float32]:
-    """Let the steps of a depth map lie where the frame has its edges; return the frame's size.
-
-    Works on inverse depth, by the guided filter (He, Sun, Tang, PAMI 2013), whose lines are found
-    at the size of the map, which may be smaller than the frame. Rounds to 65536 levels, so that the
-    last bits of a processor's arithmetic do not reach the haze.
-    """
-    return _align(depth, _shrunk(frame, depth.shape), frame, far_m)
-
-
-def _align(
-    depth: NDArray[np.float32], small: Frame, frame: Frame, far_m: float
-) -> NDArray[np.float32]:
-    import cv2
-
-    nearest = float(depth.min())
-    if nearest >= far_m:
-        return np.full(frame.shape[:2], far_m, np.float32)
-    span = 1 / nearest - 1 / far_m
-    level = np.asarray((1 / depth - 1 / far_m) / span, np.float32)
-    weights = _GUIDE / np.float32(255)
-    radius = max(4, depth.shape[1] // 80)
-    lines = guided_lines(small.astype(np.float32) @ weights, level, radius=radius, eps=1e-3)
-    if small is not frame:
-        lines = cv2.resize(lines[0], frame.shape[1::-1]), cv2.resize(lines[1], frame.shape[1::-1])
-    metres = (1 / (np.arange(65536) / 65535 * span + 1 / far_m)).astype(np.float32)
-    aligned = np.empty(frame.shape[:2], np.float32)
-    _follow(np.ascontiguousarray(frame), weights, *lines, metres, aligned)
-    return aligned
-
-
-def _shrunk(frame: Frame, size: tuple[int, ...]) -> Frame:
-    """Return a frame as the means over its blocks, uint8 [h, w, 3] of a size that divides it."""
-    import cv2
-
-    if frame.shape[:2] == size:
-        return frame
-    small: Frame = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
-    return small
-
-
-@numba.njit(
-    numba.void(
-        numba.types.Array(numba.uint8, 3, "C", readonly=True), numba.float32[::1],
-        numba.float32[:, ::1], numba.float32[:, ::1], numba.float32[::1], numba.float32[:, ::1],
-    ),
-    cache=True, error_model="numpy",
-)  # fmt: skip
-def _follow(frame: Any, weights: Any, slope: Any, offset: Any, metres: Any, aligned: Any) -> None:
-    """Write the depths that the lines give for the brightness of each pixel."""
-    zero, one, most = np.float32(0), np.float32(1), np.float32(65535)
-    red, green, blue = weights
-    luma, step = np.empty(frame.shape[1], np.float32), np.empty(frame.shape[1], np.uint16)
-    for y in range(frame.shape[0]):
-        for x in range(frame.shape[1]):
-            luma[x] = frame[y, x, 0] * red + frame[y, x, 1] * green + frame[y, x, 2] * blue
-        for x in range(frame.shape[1]):
-            level = min(max(slope[y, x] * luma[x] + offset[y, x], zero), one)
-            step[x] = np.uint16(level * most + np.float32(0.5))
-        for x in range(frame.shape[1]):
-            aligned[y, x] = metres[step[x]]
 
 
 def resolve_depth(

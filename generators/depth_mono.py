@@ -59,7 +59,7 @@ class MonoDepth:
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W]."""
-        from rvsd_bench.generators.depth import edge_align
+        from rvsd_bench.generators.aligning import edge_align
 
         picture = self.clip[index] if frame is None else frame
         low, high = self.scale

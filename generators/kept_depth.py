@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.files import publish_file, readable
+from rvsd_bench.generators.aligning import metres
 from rvsd_bench.generators.depth import DepthSource
-from rvsd_bench.generators.haze import LEVELS, depth_index
+from rvsd_bench.generators.haze import depth_index
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,14 @@ class KeptDepth:
             maps: NDArray[np.uint16] = np.load(self.file, mmap_mode="r")
         return maps
 
-    def levels(self, index: int) -> NDArray[np.uint16]:
+    def levels(self, index: int, frame: Frame | None = None) -> NDArray[np.uint16]:
         """Return the depth of a frame in steps of far/65535, uint16 [H, W], read when used."""
         level: NDArray[np.uint16] = self.maps[0 if len(self.maps) == 1 else index]
         return level
 
     def at(self, index: int, frame: Frame | None = None) -> NDArray[np.float32]:
         """Return planar z in metres, float32 [H, W], which rounds to the same steps again."""
-        step_m = np.float32(self.far_m / (LEVELS - 1))
-        return np.asarray(self.levels(index) * step_m, np.float32)
+        return metres(self.levels(index), self.far_m)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "maps"}

@@ -17,14 +17,13 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import decode_srgb, encode_srgb
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.compose import compose, facts, gain_for
-from rvsd_bench.generators.depth import ClipWithDepth, DepthSource, resolve_depth
+from rvsd_bench.generators.depth import ClipWithDepth, DepthSource, SteppedDepth, resolve_depth
 from rvsd_bench.generators.fog import STEP_PX
 from rvsd_bench.generators.glimpses import Glimpses
 from rvsd_bench.generators.glow import Glow, glow_of
 from rvsd_bench.generators.glow import facts as glow_facts
 from rvsd_bench.generators.haze import depth_index
 from rvsd_bench.generators.headlights import at_pixels, cone, over_air, strength
-from rvsd_bench.generators.kept_depth import KeptDepth
 from rvsd_bench.generators.light import BRIGHT, NIGHT, estimate_light
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.motion import Motion, resolve_motion
@@ -215,8 +214,8 @@ def render_frame(
 
 def _depth_levels(shot: Shot, index: int, clean: Frame, part: Region) -> NDArray[np.uint16]:
     """Return the depth of a part of a frame in steps of far/65535, uint16 [H, W]."""
-    if isinstance(shot.depth, KeptDepth):
-        return np.ascontiguousarray(part.of(shot.depth.levels(index)))
+    if isinstance(shot.depth, SteppedDepth):
+        return np.ascontiguousarray(part.of(shot.depth.levels(index, clean)))
     metres = part.of(shot.depth.at(index, clean))
     return np.ascontiguousarray(depth_index(metres, shot.depth.far_m))
 

@@ -33,10 +33,10 @@ def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
     slope = cv2.dilate(_slope(luma), np.ones((side, side), np.uint8))
     smooth = _ramp(np.asarray(slope, np.float32), 0.022 / scale, 0.010 / scale)
     quarter = max(1, len(luma) // 4)
-    upper = smooth[:quarter] > 0.5
+    upper = smooth[:quarter:2, ::2] > 0.5
     if not upper.any():
         return np.zeros_like(luma)
-    bright = float(np.percentile(luma[:quarter][upper], 90))
+    bright = float(np.percentile(luma[:quarter:2, ::2][upper], 90))
     below = float(np.median(luma[len(luma) // 2 :: 2, ::2]))
     least = max(0.5, min(1.25 * below, 0.75))
     gate = _ramp(np.array(bright, np.float32), least - 0.05, least + 0.05)
@@ -47,7 +47,7 @@ def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
     reaching = np.zeros(count, np.float32)
     reaching[labels[:3]] = 1
     reaching[0] = 0
-    return np.asarray(like * reaching[labels], np.float32)
+    return np.asarray(like * reaching.take(labels), np.float32)
 
 
 def sky_cover(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
+from rvsd_bench.generators.aligning import edge_align
 from rvsd_bench.generators.depth import (
     WALLS_M,
-    edge_align,
     ground_plane,
     resolve_depth,
     side_walls,
 )  # fmt: skip
+from rvsd_bench.generators.haze import depth_index
 from rvsd_bench.guided import guided_filter
 from rvsd_bench.media.images import write_png
 from rvsd_bench.media.reading import read_clip
@@ -104,6 +105,13 @@ def test_lines_found_at_half_the_size_follow_the_same_edges() -> None:
     clear = np.abs(np.arange(640) - 300) > 1  # beside the one column where both brightnesses mix
     assert np.abs(1 / half - 1 / full)[:, clear].max() < 0.05 * (1 / 10 - 1 / 50)
     assert np.abs(np.diff(1 / half[180])).argmax() == 299
+
+
+def test_the_steps_that_rendering_takes_are_what_the_metres_round_to() -> None:
+    source = resolve_depth(grey_clip(1, noise=60), "ground")
+    levels = source.levels(0)  # type: ignore[attr-defined]
+    assert (levels == depth_index(source.at(0), source.far_m)).all()
+    assert len(np.unique(levels)) > 50
 
 
 def test_the_ground_is_steady_under_the_noise_of_a_fixed_camera() -> None:
