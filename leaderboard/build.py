@@ -8,30 +8,41 @@ from pathlib import Path
 from rvsd_bench.columns import LEADERBOARD, csv_lines
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import write_text
-from rvsd_bench.leaderboard.exports import latex, markdown
+from rvsd_bench.leaderboard.exports import markdown
+from rvsd_bench.leaderboard.latex import latex
 from rvsd_bench.leaderboard.page import page
-from rvsd_bench.leaderboard.table import Group, group, merge, read_run, reported_rows
+from rvsd_bench.leaderboard.records import records
+from rvsd_bench.leaderboard.table import Group, group, merge, published, read_run
+from rvsd_bench.leaderboard.ties import judged
 
 
-def build(runs: Sequence[Path], out: Path, *, reported: bool = False) -> list[Group]:
-    """Write `leaderboard.csv`, `.md`, `.tex` and `index.html` into `out`; return the groups.
+def build(
+    runs: Sequence[Path], out: Path, *, reported: bool = False, own_reported: Sequence[Path] = ()
+) -> list[Group]:
+    """Write `leaderboard.csv`, `.md`, `.tex`, `.json` and `index.html` into `out`.
 
-    Everything is read and made before the first file is written.
+    `reported` adds the published figures that come with the package, `own_reported` those of other
+    tables (`reported add`). Everything is read and made before the first file is written.
+
+    Returns:
+        The groups of rows that may be compared.
 
     Raises:
         InputError: nothing to build from, a folder is no run, or the same method twice.
     """
-    if not runs and not reported:
+    if not runs and not reported and not own_reported:
         raise InputError("name at least one run of evaluate, or ask for --reported")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out needs a folder")
     read = [read_run(folder) for folder in runs]
-    groups = group([*merge(read), *(reported_rows() if reported else [])])
+    tables = [*([None] if reported else []), *own_reported]
+    groups = [judged(part, read) for part in group([*merge(read), *published(tables)])]
     rows = [row for part in groups for row in part.rows]
     texts = {
         "leaderboard.csv": "".join(csv_lines(LEADERBOARD, rows)),
         "leaderboard.md": markdown(groups),
         "leaderboard.tex": latex(groups),
+        "leaderboard.json": records(groups),
         "index.html": page(groups, read),
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,18 @@
-"""Write groups of rows as Markdown and as LaTeX (booktabs)."""
+"""Write groups of rows as Markdown and as plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, better, display_name, number
+from rvsd_bench.leaderboard.table import (
+    LOWER_IS_BETTER,
+    Group,
+    Row,
+    better,
+    display_name,
+    headline,
+    number,
+)
 
 LABELS = {
     "psnr": "PSNR",
@@ -14,6 +22,10 @@ LABELS = {
     "musiq": "MUSIQ",
     "psnr_snow": "PSNR in snow",
     "psnr_clear": "PSNR beside snow",
+    "warp_err": "warping error",
+    "tof": "tOF",
+    "tlp": "tLP",
+    "flicker": "flicker",
 }
 DECIMALS = {"ssim": 4, "lpips": 4, "nima": 3}
 
@@ -21,6 +33,11 @@ DECIMALS = {"ssim": 4, "lpips": 4, "nima": 3}
 def shown(metric: str, value: float | None) -> str:
     """Return a value with the decimals that papers print for its metric."""
     return "–" if value is None else f"{value:.{DECIMALS.get(metric, 2)}f}"
+
+
+def signed(metric: str, value: float) -> str:
+    """Return a difference with its sign and the decimals of its metric."""
+    return f"{value:+.{DECIMALS.get(metric, 2)}f}"
 
 
 def title(group: Group) -> str:
@@ -51,7 +68,30 @@ def footnotes(group: Group) -> list[str]:
             notes.append(f"{name}: not ranked{': ' + row['notes'] if row['notes'] else ''}")
         if row["trained"] == "false":
             notes.append(f"{name}: its network was never trained; the figures mean nothing")
-    return notes
+    return notes + ([ties(group)] if has_ties(group) else [])
+
+
+def has_ties(group: Group) -> bool:
+    """Tell whether the rows of a group were tested against each other."""
+    return any(row["tie_group"] for row in group.rows)
+
+
+def ties(group: Group) -> str:
+    """Say what a tie group is, and how small a difference could have been found."""
+    metric = headline(group.rows)
+    ranked = {row["method_id"] for row in group.rows if row["rank"]}
+    tests = [one for one in group.pairs if one.first in ranked and one.second in ranked]
+    clips = max((one.n_sources for one in group.pairs), default=1)
+    text = (
+        "Tie: methods that share a number cannot be told from the best of them on "
+        f"{LABELS[metric]} (sign-flip test over {clips} source clips, Holm, 0.05)"
+    )
+    floors = [one.detectable for one in tests if one.detectable is not None]
+    if not floors:
+        return text
+    low, high = shown(metric, min(floors)), shown(metric, max(floors))
+    between = low if low == high else f"{low} to {high}, depending on the pair"
+    return f"{text}; smallest difference that would be found 8 times of 10: {between}"
 
 
 def placed(group: Group) -> dict[str, list[float]]:
@@ -74,12 +114,16 @@ def _markdown_table(group: Group) -> str:
     metrics, best = group.metrics, placed(group)
     arrows = {m: "↓" if m in LOWER_IS_BETTER else "↑" for m in metrics}
     lines = [f"\n## {_plain(title(group))}\n"]
-    lines.append(_row("Rank", "Method", *(f"{LABELS[m]} {arrows[m]}" for m in metrics)))
-    lines.append(_row("---", "---", *("---:" for _ in metrics)))
+    tied = has_ties(group)
+    heads = [f"{LABELS[m]} {arrows[m]}" for m in metrics]
+    lines.append(_row("Rank", *(["Tie"] if tied else []), "Method", *heads))
+    lines.append(_row("---", *(["---"] if tied else []), "---", *("---:" for _ in metrics)))
     for row in group.rows:
-        cells = [_interval(row, m, best[m], _bold, str) for m in metrics]
-        lines.append(_row(row["rank"] or "–", _plain(_name(row)), *cells))
-    return "\n".join([*lines, "", *(f"- {_plain(note)}" for note in footnotes(group))])
+        cells = [interval(row, m, best[m], _bold, _underlined) for m in metrics]
+        places = [row["rank"] or "–", *([row["tie_group"] or "–"] if tied else [])]
+        lines.append(_row(*places, _plain(full_name(row)), *cells))
+    remarks = [f"- Warning: {_plain(remark)}" for remark in group.remarks]
+    return "\n".join([*lines, "", *(f"- {_plain(note)}" for note in footnotes(group)), *remarks])
 
 
 def _row(*cells: str) -> str:
@@ -90,19 +134,25 @@ def _bold(text: str) -> str:
     return f"**{text}**"
 
 
-def _name(row: Row) -> str:
+def _underlined(text: str) -> str:
+    return f"<ins>{text}</ins>"
+
+
+def full_name(row: Row) -> str:
+    """Return a row's name with its venue, and a dagger where others reported its figures."""
     dagger = " †" if row["source"] == "reported" else ""
     venue = f" ({row['venue']} {row['year']})" if row["venue"] else ""
     return f"{display_name(row)}{venue}{dagger}"
 
 
-def _interval(
+def interval(
     row: Row,
     metric: str,
     best: list[float],
     first: Callable[[str], str],
     second: Callable[[str], str],
 ) -> str:
+    """Return a value with its interval, marked by `first` or `second` where it is so placed."""
     value = number(row, metric)
     text = shown(metric, value)
     if value is not None and value in best and row["kind"] != "input" and _may_win(row):
@@ -119,68 +169,39 @@ def _may_win(row: Row) -> bool:
 
 def _plain(text: str) -> str:
     """Escape what Markdown or HTML inside it would act on."""
-    for mark in "\\`*_{}[]<>|#~$":
+    text = one_line(text)
+    for mark in "\\&`*_{}[]<>|#~$":
         text = text.replace(mark, f"\\{mark}" if mark not in "<>" else f"&{'lg'[mark == '>']}t;")
-    return " ".join(text.split())
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "[": "{[}", "*": "{*}",  # after the end of a row these two would be its options
-    "†": r"$^\dagger$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
-
-
-def latex(groups: Sequence[Group]) -> str:
-    """Return all groups as LaTeX tables: best bold, second underlined, a dagger for reported."""
-    head = "% Needs \\usepackage{booktabs}. Made by: rvsd-bench leaderboard build\n"
-    return head + "\n".join(_latex_table(g) for g in groups)
-
-
-def _latex_table(group: Group) -> str:
-    metrics, best = group.metrics, placed(group)
-    arrows = {m: r"$\downarrow$" if m in LOWER_IS_BETTER else r"$\uparrow$" for m in metrics}
-    lines = [
-        r"\begin{table}[t]\centering",
-        rf"\caption{{{_tex(title(group))}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(metrics)}}}\toprule",
-        " & ".join(["Method", *(f"{LABELS[m]} {arrows[m]}" for m in metrics)]) + r" \\\midrule",
-    ]
-    for row in group.rows:
-        cells = [_tex_cell(row, m, best[m]) for m in metrics]
-        lines.append(" & ".join([_tex(_name(row)), *cells]) + r" \\")
-    lines += [r"\bottomrule\end{tabular}"]
-    lines += [rf"\par\footnotesize {_tex(note)}" for note in footnotes(group)]
-    return "\n".join([*lines, r"\end{table}", ""])
-
-
-def _tex_cell(row: Row, metric: str, best: list[float]) -> str:
-    text = _interval(
-        row, metric, best, lambda t: rf"\textbf{{{t}}}", lambda t: rf"\underline{{{t}}}"
-    )
-    value, bracket, interval = text.partition(" [")
-    value = value.replace("–", "--")
-    return f"{value} {{\\scriptsize [{interval}}}" if bracket else value
-
-
-def _tex(text: str) -> str:
-    return "".join(_TEX.get(mark, mark) for mark in " ".join(text.split()))
+    return text
 
 
 def text_table(group: Group) -> str:
     """Return a group as aligned plain text, for a terminal."""
-    metrics = group.metrics
-    lines = [["rank", "method", *(LABELS[m] for m in metrics)]]
+    metrics, tied = group.metrics, has_ties(group)
+    lines = [["rank", *(["tie"] if tied else []), "method", *(LABELS[m] for m in metrics)]]
     for row in group.rows:
         values = [shown(m, number(row, m)) for m in metrics]
-        lines.append([row["rank"] or "–", display_name(row), *values])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
+        places = [row["rank"] or "–", *([row["tie_group"] or "–"] if tied else [])]
+        lines.append([*places, one_line(display_name(row)), *values])
+    warnings = [f"warning: {remark}" for remark in group.remarks]
+    table = aligned(lines, left=3 if tied else 2)
+    return "\n".join([title(group), *table, *footnotes(group), *warnings]) + "\n"
+
+
+def aligned(lines: Iterable[Sequence[str]], *, left: int) -> list[str]:
+    """Return rows of cells as lines of text, all but the `left` first columns to the right."""
+    table = list(lines)
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    return [
         "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
+            cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths))
         ).rstrip()
-        for line in lines
+        for line in table
     ]
-    return "\n".join([title(group), *text, *footnotes(group)]) + "\n"
+
+
+def one_line(text: str) -> str:
+    """Return a text without line ends and without what steers a terminal or turns its writing."""
+    words = "".join(mark if mark.isprintable() else " " for mark in text)
+    return " ".join(words.split())

@@ -16,7 +16,7 @@ from rvsd_bench.errors import InputError
 Row: TypeAlias = dict[str, str]
 """Column of `leaderboard.csv` -> text; an empty text means that there is no value, never zero."""
 
-LOWER_IS_BETTER = frozenset({"lpips"})
+LOWER_IS_BETTER = frozenset({"lpips", "warp_err", "tof", "tlp", "flicker"})
 _VIDEO_NEEDS = ("run_id", "method_id", "split", "video", "metric", "mean")
 REPORTED_NEEDS = ("method_name", "protocol", "dataset", "split", "source_ref")
 
@@ -37,6 +37,27 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two rows of a group, compared on its headline metric; `first` stands above `second`."""
+
+    first: str
+    second: str
+    """Method ids."""
+    metric: str
+    n_sources: int
+    difference: float
+    """The mean of `first` minus that of `second`."""
+    p: float
+    """Of the sign-flip test, not corrected for the number of pairs."""
+    first_wins: int
+    second_wins: int
+    equal: int
+    """On how many videos either is better, and neither."""
+    detectable: float | None
+    """The true difference that such a test would find 8 times of 10; None: none would be found."""
+
+
+@dataclass(frozen=True)
 class Group:
     """Rows that were made under one protocol on the same frames, best first."""
 
@@ -47,6 +68,10 @@ class Group:
     split: str
     reported: bool
     rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...] = ()
+    """The test of each two rows that have scores, where the runs allow it."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must be warned of: few source clips, references that are missing."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -94,6 +119,33 @@ def reported_rows(path: Path | None = None) -> list[Row]:
     return rows
 
 
+def published(tables: Iterable[Path | None]) -> list[Row]:
+    """Return the published figures of several tables; None stands for the packaged one.
+
+    Raises:
+        InputError: two tables, or one of them twice, give the same method's figures.
+    """
+    seen: set[tuple[str, ...]] = set()
+    rows = []
+    for table in tables:
+        for row in reported_rows(table):
+            key = publication(row)
+            if key in seen:
+                raise InputError(
+                    f"{table or 'the packaged table'} gives {row['method_name']!r} of "
+                    f"{row['source_ref']!r} on {row['dataset']} again; leave one out"
+                )
+            seen.add(key)
+            rows.append(row)
+    return rows
+
+
+def publication(row: Row) -> tuple[str, ...]:
+    """Return what makes a published row the one that it is, however it is written."""
+    names = ("method_name", "protocol", "dataset", "split", "source_ref")
+    return tuple(" ".join(row[name].split()).casefold() for name in names)
+
+
 def _whole(cells: Row) -> Row:
     if unknown := [name for name in cells if name not in LEADERBOARD]:
         raise InputError(f"no such leaderboard column: {unknown[0]}")
@@ -123,7 +175,7 @@ def merge(runs: Sequence[Run]) -> list[Row]:
     merged = []
     for run in runs:
         for row in run.rows:
-            key = (row["method_id"], *_comparable(row))
+            key = (row["method_id"], *comparable(row))
             if key in seen:
                 raise InputError(
                     f"{row['method_id']!r} under {row['protocol']} is in {seen[key]} and again in "
@@ -134,7 +186,8 @@ def merge(runs: Sequence[Run]) -> list[Row]:
     return merged
 
 
-def _comparable(row: Row) -> tuple[str, ...]:
+def comparable(row: Row) -> tuple[str, ...]:
+    """Return what rows must have in common to stand in one ranking."""
     where = row["source_ref"] if row["source"] == "reported" else row["dataset_manifest_sha256"]
     return (row["protocol"], row["protocol_hash"], row["dataset"], where, row["split"])
 
@@ -148,7 +201,7 @@ def group(rows: Iterable[Row]) -> list[Group]:
     """
     parts: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
     for row in rows:
-        parts.setdefault((row["source"] == "reported", _comparable(row)), []).append(row)
+        parts.setdefault((row["source"] == "reported", comparable(row)), []).append(row)
     groups = []
     for (reported, key), members in sorted(parts.items(), key=lambda item: item[0]):
         protocol, protocol_hash, dataset, where, split = key

@@ -15,7 +15,8 @@ import pytest
 from rvsd_bench.columns import LEADERBOARD, PER_VIDEO, csv_lines
 from rvsd_bench.errors import InputError
 from rvsd_bench.leaderboard.build import build
-from rvsd_bench.leaderboard.exports import latex, markdown
+from rvsd_bench.leaderboard.exports import markdown
+from rvsd_bench.leaderboard.latex import latex
 from rvsd_bench.leaderboard.table import group, number, read_run, reported_rows
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")

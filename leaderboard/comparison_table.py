@@ -1,0 +1,99 @@
+"""Show a comparison as text for a terminal, and write it as two CSV tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rvsd_bench.columns import csv_lines
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import write_text
+from rvsd_bench.leaderboard.comparing import (
+    COMPARISON,
+    VIDEOS,
+    Comparison,
+    Difference,
+    rows,
+    video_rows,
+)
+from rvsd_bench.leaderboard.exports import LABELS, aligned, one_line, shown, signed
+from rvsd_bench.leaderboard.table import LOWER_IS_BETTER
+
+_HEAD = ("metric", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "B:A:equal", "detectable")
+
+
+def text(comparison: Comparison) -> str:
+    """Return a comparison as aligned plain text: metric by metric, then video by video."""
+    a, b = (one_line(name) for name in comparison.names)
+    row = comparison.a.row
+    first = comparison.differences[0]
+    head = [
+        f"A  {a}",
+        f"B  {b}",
+        f"on {one_line(row['dataset'])}, {row['split']}, under {row['protocol']} "
+        f"({row['protocol_hash']}): {first.n_videos} videos of {first.n_sources} source clips",
+        "",
+    ]
+    table = aligned([_HEAD, *(_line(one) for one in comparison.differences)], left=1)
+    verdicts = [_verdict(one, a, b) for one in comparison.differences]
+    return "\n".join([*head, *table, "", *verdicts, "", *_videos(comparison)]) + "\n"
+
+
+def _line(one: Difference) -> list[str]:
+    name = one.metric
+    interval = "–"
+    if one.ci_lo is not None and one.ci_hi is not None:
+        interval = f"{signed(name, one.ci_lo)} to {signed(name, one.ci_hi)}"
+    return [
+        _label(name),
+        shown(name, one.mean_a),
+        shown(name, one.mean_b),
+        signed(name, one.difference),
+        interval,
+        f"{one.p:.3g}",
+        f"{one.p_holm:.3g}",
+        f"{one.b_wins}:{one.a_wins}:{one.equal}",
+        shown(name, one.detectable),
+    ]
+
+
+def _label(metric: str) -> str:
+    return f"{LABELS.get(metric, metric)} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+
+
+def _verdict(one: Difference, a: str, b: str) -> str:
+    label = LABELS.get(one.metric, one.metric)
+    if one.better:
+        winner, loser = (b, a) if one.better == "b" else (a, b)
+        return f"{label}: {winner} is better than {loser}"
+    return f"{label}: the two cannot be told apart"
+
+
+def _videos(comparison: Comparison) -> list[str]:
+    """Return B - A of every video; a star marks the videos on which B is worse."""
+    keys = sorted({key for paired in comparison.videos for key in paired.keys})
+    cells: dict[tuple[tuple[str, str], str], str] = {}
+    for paired in comparison.videos:
+        for key, gain in zip(paired.keys, (paired.b - paired.a).tolist()):
+            worse = gain > 0 if paired.metric in LOWER_IS_BETTER else gain < 0
+            cells[key, paired.metric] = signed(paired.metric, gain) + ("*" if worse else " ")
+    metrics = [paired.metric for paired in comparison.videos]
+    lines = [["B - A on", *(_label(metric) for metric in metrics)]]
+    for key in keys:
+        name = one_line("/".join(key))
+        lines.append([name, *(cells.get((key, metric), "– ") for metric in metrics)])
+    return [*aligned(lines, left=1), "* B is worse"]
+
+
+def write(comparison: Comparison, folder: Path) -> Sequence[Path]:
+    """Write `comparison.csv` and `comparison_videos.csv` into a folder; return their paths."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; --out needs a folder")
+    tables = {
+        "comparison.csv": csv_lines(COMPARISON, rows(comparison)),
+        "comparison_videos.csv": csv_lines(VIDEOS, video_rows(comparison)),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in tables.items():
+        write_text(folder / name, "".join(lines))
+    return [folder / name for name in tables]

@@ -1,0 +1,70 @@
+"""Write groups of rows as LaTeX tables (booktabs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rvsd_bench.leaderboard.exports import (
+    LABELS,
+    footnotes,
+    full_name,
+    has_ties,
+    interval,
+    one_line,
+    placed,
+    title,
+)
+from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row
+
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "[": "{[}", "*": "{*}",  # after the end of a row these two would be its options
+    "†": r"$^\dagger$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+_HEAD = """% Made by: rvsd-bench leaderboard build
+% Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.
+"""
+_BEYOND = "% Some names hold letters that pdfLaTeX does not know: use XeLaTeX or LuaLaTeX.\n"
+
+
+def latex(groups: Sequence[Group]) -> str:
+    """Return all groups as LaTeX tables: best bold, second underlined, a dagger for reported."""
+    text = "\n".join(_table(g) for g in groups)
+    foreign = any(ord(mark) > 0x17F for mark in text)  # beyond Latin Extended-A
+    return _HEAD + (_BEYOND if foreign else "") + text
+
+
+def _table(group: Group) -> str:
+    metrics, best, tied = group.metrics, placed(group), has_ties(group)
+    arrows = {m: r"$\downarrow$" if m in LOWER_IS_BETTER else r"$\uparrow$" for m in metrics}
+    columns = "l" + "c" * tied + "r" * len(metrics)
+    heads = ["Method", *(["Tie"] if tied else []), *(f"{LABELS[m]} {arrows[m]}" for m in metrics)]
+    lines = [
+        *(f"% Warning: {one_line(remark)}" for remark in group.remarks),
+        r"\begin{table}[t]\centering",
+        rf"\caption{{{_tex(title(group))}}}",
+        rf"\begin{{tabular}}{{{columns}}}\toprule",
+        " & ".join(heads) + r" \\\midrule",
+    ]
+    for row in group.rows:
+        places = [row["tie_group"] or "--"] if tied else []
+        cells = [_tex(full_name(row)), *places, *(_cell(row, m, best[m]) for m in metrics)]
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule\end{tabular}"]
+    lines += [rf"\par\footnotesize {_tex(note)}" for note in footnotes(group)]
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _cell(row: Row, metric: str, best: list[float]) -> str:
+    text = interval(
+        row, metric, best, lambda t: rf"\textbf{{{t}}}", lambda t: rf"\underline{{{t}}}"
+    )
+    value, bracket, span = text.partition(" [")
+    value = value.replace("–", "--")
+    return f"{value} {{\\scriptsize [{span}}}" if bracket else value
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(mark, mark) for mark in one_line(text))
