@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -107,6 +108,30 @@ def test_a_coder_gives_back_every_frame_in_order_and_less_of_each_at_a_higher_cr
     assert quality == sorted(quality, reverse=True)
     assert quality[0] > 45
     assert quality[-1] < 30
+
+
+_CODED = """
+import hashlib
+import numpy as np
+from rvsd_bench.media.recoding import H264
+
+random = np.random.default_rng(0)
+world = random.integers(60, 200, (144, 240, 3), dtype=np.uint8)
+coder, coded = H264((144, 208), 25.0, 26), []
+for index in range(8):
+    coded += coder.push(np.ascontiguousarray(world[:, 2 * index : 2 * index + 208]))
+print(hashlib.sha256(np.stack(coded + coder.finish()).tobytes()).hexdigest())
+"""
+
+
+def test_a_coder_gives_the_same_bytes_whatever_was_in_memory_before() -> None:
+    digests = set()
+    for filling in ("1", "77", "200"):  # glibc fills all memory that it hands out with it
+        environment = {**os.environ, "MALLOC_PERTURB_": filling}
+        command = [sys.executable, "-c", _CODED]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        digests.add(run.stdout)
+    assert len(digests) == 1
 
 
 def test_jpeg_is_that_of_another_decoder_and_falls_with_its_quality() -> None:
