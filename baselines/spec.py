@@ -71,9 +71,9 @@ def parse(text: str) -> Spec:
     """Return the model that a string names; raise InputError for a string that names none.
 
     `NAME=` may stand before the spec. A scheme is what stands before the first colon, unless that
-    is one letter, a Windows drive. The scheme of a bare path is guessed: a folder holds frames, a
-    `.py` file a factory, an `.onnx` file a graph, a `.pth` file weights that spandrel may know; a
-    registered name always wins.
+    is one letter, a Windows drive. The scheme of a bare path is guessed: a folder or a `.zip` holds
+    frames, a `.py` file a factory, an `.onnx` file a graph, a `.pth` file weights that spandrel may
+    know; a registered name always wins.
     """
     named = _NAME.fullmatch(text)
     name, rest = (named[1].strip(), named[2]) if named else (None, text)
@@ -137,7 +137,7 @@ def _guess(target: str) -> str:
     suffix = Path(_split_attribute(target)[0]).suffix.lower()
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    if Path(target).is_dir():
+    if Path(target).is_dir() or (suffix == ".zip" and Path(target).is_file()):
         return "frames"
     if "/" in target or "\\" in target:
         raise InputError(f"model {target!r}: there is no such folder, and no scheme before it")

@@ -30,7 +30,7 @@ SHARED = {
         "recipe",
         "registry",
     },
-    "leaderboard": {"__version__", "columns", "errors", "files", "resampling", "seeds"},
+    "leaderboard": {"__version__", "columns", "errors", "files", "recipe", "resampling", "seeds"},
 }
 
 # torch takes seconds to import: only these may do so when they are imported themselves.

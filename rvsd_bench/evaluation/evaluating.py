@@ -16,9 +16,10 @@ from rvsd_bench.columns import FLAGS, LEADERBOARD, NUMBERS, PER_FRAME, PER_VIDEO
 from rvsd_bench.errors import InputError, PartialError
 from rvsd_bench.evaluation import recording, tabulating
 from rvsd_bench.evaluation.folder import open_folder
-from rvsd_bench.evaluation.methods import submission
+from rvsd_bench.evaluation.handed_in import unzipped
 from rvsd_bench.evaluation.planning import Plan, make_plan
 from rvsd_bench.evaluation.scoring import score_video
+from rvsd_bench.evaluation.submissions import find_faults
 from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
 from rvsd_bench.evaluation.videotask import VideoTask, is_done
@@ -129,32 +130,33 @@ def evaluate(
     names weights that are not there, before any work. Arithmetic runs on one thread, so that the
     numbers do not depend on `workers`.
     """
-    plan = make_plan(
-        models,
-        Path(data),
-        protocol_id=protocol,
-        splits=split.split(","),
-        split_file=Path(split_file) if split_file else None,
-        metrics=metrics,
-        backend=backend,
-        weights_dir=Path(weights) if weights else None,
-        skip_missing=skip_missing,
-        device=device,
-        limit=limit,
-        allow_untrained=allow_untrained,
-        trust_code=trust_code,
-    )
-    part = parse_shard(shard)
-    refused = _inspect(plan, workers, report)
-    if dry_run:
-        return Evaluation(plan, None)
-    temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
-    folder = Path(out or temporary.name)  # type: ignore[union-attr]
-    open_folder(folder, plan, force=force)
-    tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
-    died = _score(tasks, workers, executor, report, track)
-    evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
-    return evaluation if part.count > 1 else _conclude(evaluation, refused, died, report)
+    with unzipped(models) as given:
+        plan = make_plan(
+            given,
+            Path(data),
+            protocol_id=protocol,
+            splits=split.split(","),
+            split_file=Path(split_file) if split_file else None,
+            metrics=metrics,
+            backend=backend,
+            weights_dir=Path(weights) if weights else None,
+            skip_missing=skip_missing,
+            device=device,
+            limit=limit,
+            allow_untrained=allow_untrained,
+            trust_code=trust_code,
+        )
+        part = parse_shard(shard)
+        refused = _inspect(plan, workers, report)
+        if dry_run:
+            return Evaluation(plan, None)
+        temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
+        folder = Path(out or temporary.name)  # type: ignore[union-attr]
+        open_folder(folder, plan, force=force)
+        tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
+        died = _score(tasks, workers, executor, report, track)
+        evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
+        return evaluation if part.count > 1 else _conclude(evaluation, refused, died, report)
 
 
 def _conclude(
@@ -220,33 +222,11 @@ def _inspect(plan: Plan, workers: int, report: Callable[[str], None]) -> dict[st
             continue
         if method.frames is None:
             continue
-        found[method.id] = [*_strangers(plan, method.frames, method.label)]
-        for video in plan.videos:
-            try:
-                submission(method.frames, video.split).open(video)
-            except InputError as error:
-                problem = Problem("error", "frames", method.label, video.name, str(error))
-                found[method.id].append(problem)
+        found[method.id] = [*find_faults(plan.dataset, plan.videos, method.frames, method.label)]
     for problem in chain.from_iterable(found.values()):
         if problem.withholds and len(plan.methods) > 1:
             report(f"{problem.level}: {problem}")
     return found
-
-
-def _strangers(plan: Plan, frames: Path, label: str) -> list[Problem]:
-    problems = []
-    for split in plan.split.split(","):
-        try:
-            places = submission(frames, split).places
-        except InputError:  # told of each of its videos
-            continue
-        known = {v.name.casefold() for v in plan.dataset.videos if v.split == split}
-        problems += [
-            Problem("warning", "stranger", label, path.name, "the dataset has no such video")
-            for name, path in places.items()
-            if name not in known
-        ]
-    return problems
 
 
 def _pending(
