@@ -253,30 +253,66 @@ def _tile(
     per_px2 = shell.law.number_per_m3 * (shell.to_m**3 - shell.from_m**3) / (3 * focal_px**2)
     fewer, larger = (0.5, 4 / 3) if sheets else (1.0, 1.0)
     count = _poisson(draw.random(), float(per_px2.sum()) * TILE_PX**2 * fewer)
-    numbers = draw.random((count, 4))
-    sums = np.cumsum(per_px2)
-    sort = np.minimum(np.searchsorted(sums, numbers[:, 0] * sums[-1], side="right"), len(sums) - 1)
-    low, high = shell.from_m[sort] ** 3, shell.to_m[sort] ** 3
-    depth = np.cbrt(low + numbers[:, 1] * (high - low))
-    area = np.pi / 4 * (shell.law.diameter_m[sort] * focal_px / depth) ** 2
-    side = GRID * TILE_PX
-    place = (numbers[:, 2] * side).astype(np.int64) * side + (numbers[:, 3] * side).astype(np.int64)
-    hidden = np.bincount(place, shell.law.opacity * larger * area * GRID**2, side * side)
-    grid = np.asarray(hidden, np.float64).reshape(side, side)
+    law, side = shell.law, GRID * TILE_PX
+    hides = law.opacity * larger * np.pi / 4 * (law.diameter_m * focal_px * GRID) ** 2
+    grid = np.zeros((side, side))
+    if count:
+        upto = np.cumsum(per_px2) / per_px2.sum()
+        _scatter(draw.random((count, 4)), upto, shell.from_m**3, shell.to_m**3, hides, grid)
     blurred = _blur(grid, psf_sigma_px, np.zeros(2) if sheets else streak_px)
-    return np.rint(np.clip(blurred, 0, 1) * 65535).astype(np.uint16)
+    return np.rint(np.clip(blurred, 0, 1, out=blurred) * 65535).astype(np.uint16)
+
+
+@numba.njit("void(f8[:,::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[:,::1])", cache=True)
+def _scatter(numbers: Any, upto: Any, low: Any, high: Any, hides: Any, grid: Any) -> None:
+    """Add what each flake hides to the cell of a tile that it lies in.
+
+    `numbers` [N, 4] in [0, 1) say of a flake its class, whose cumulative shares are `upto`, its
+    depth, whose cube lies evenly between the bounds, and its place. `hides` is for a depth of 1.
+    """
+    steps, side, last = 8192, len(grid), len(upto) - 1
+    first = np.empty(steps, np.int16)  # the search for a class begins near it
+    k = 0
+    for step in range(steps):
+        while k < last and upto[k] <= step / steps:
+            k += 1
+        first[step] = k
+    for i in range(len(numbers)):
+        k = first[int(numbers[i, 0] * steps)]
+        while k < last and upto[k] <= numbers[i, 0]:
+            k += 1
+        depth = np.cbrt(low[k] + numbers[i, 1] * (high[k] - low[k]))
+        grid[int(numbers[i, 2] * side), int(numbers[i, 3] * side)] += hides[k] / (depth * depth)
 
 
 def _blur(
     grid: NDArray[np.float64], psf_sigma_px: float, streak_px: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Blur a tile, which repeats, by the lens, the pixel and an even streak."""
+    from scipy.fft import irfft2, rfft2
+
     across = np.fft.rfftfreq(grid.shape[1], 1 / GRID)
-    down = np.fft.fftfreq(grid.shape[0], 1 / GRID)[:, None]
+    down = np.fft.fftfreq(grid.shape[0], 1 / GRID)
     variance = psf_sigma_px**2 + PIXEL_VARIANCE
-    lens = np.exp(-2 * np.pi**2 * variance * (across**2 + down**2))
-    path = np.sinc(across * streak_px[0] + down * streak_px[1])
-    return np.asarray(np.fft.irfft2(np.fft.rfft2(grid) * lens * path, grid.shape))
+    lens = [np.exp(-2 * np.pi**2 * variance * axis**2) for axis in (down, across)]
+    waves = rfft2(grid)
+    waves *= lens[0][:, None]
+    waves *= lens[1]
+    if streak_px.any():
+        waves *= _sinc(down * streak_px[1], across * streak_px[0])
+    return np.asarray(irfft2(waves, grid.shape, overwrite_x=True))
+
+
+def _sinc(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return sinc(rows + columns), float64 [R, C], from the sines of each alone."""
+    sums = rows[:, None] + columns
+    sines = np.outer(np.sin(np.pi * rows), np.cos(np.pi * columns))
+    sines += np.outer(np.cos(np.pi * rows), np.sin(np.pi * columns))
+    small = np.abs(sums) < 1e-6
+    sums[small] = 1.0
+    sines /= np.pi * sums
+    sines[small] = 1.0
+    return sines
 
 
 def _poisson(quantile: float, mean: float) -> int:
