@@ -142,12 +142,15 @@ def _few_sources(group: Group) -> int | None:
 
 
 def _chart(group: Group) -> dict[str, Any] | None:
-    """Return the headline of every row as a dot on a line, with its interval, in percent."""
+    """Return the headlines as dots on lines, with their intervals, in percent.
+
+    Networks that were never trained are left out: their figures would stretch the scale.
+    """
     metric = headline(group.rows)
     lines = []
     for row in group.rows:
         value = number(row, metric)
-        if value is not None:
+        if value is not None and row["trained"] != "false":
             low, high = number(row, f"{metric}_ci_lo"), number(row, f"{metric}_ci_hi")
             lines.append(
                 (row, value, value if low is None else low, value if high is None else high)

@@ -225,9 +225,11 @@ def _ranked(rows: list[Row]) -> list[Row]:
     metric = headline(rows)
     sign = 1 if metric in LOWER_IS_BETTER else -1
 
-    def order(row: Row) -> tuple[bool, float, str]:
-        value = number(row, metric)
-        return (value is None, 0.0 if value is None else sign * value, row["method_id"])
+    def order(row: Row) -> tuple[bool, bool, float, str]:
+        """Best first; figures that mean nothing do not stand above those that do."""
+        value, untrained = number(row, metric), row["trained"] == "false"
+        place = 0.0 if value is None else sign * value
+        return (untrained, value is None, place, row["method_id"])
 
     ranked: list[Row] = []
     counted, rank, last = 0, 0, None

@@ -92,6 +92,21 @@ def test_input_oracle_invalid_untrained_and_unscored_rows_have_no_rank(tmp_path:
     assert set(ranks.values()) == {""}
 
 
+def test_a_network_that_was_never_trained_stands_last_with_a_badge(tmp_path: Path) -> None:
+    rows = [_row("born", 33.0, trained=False), _row("none", None), _row("a", 20.0), _row("b", 19.0)]
+    run = _run(tmp_path / "run", rows)
+    (part,) = group(read_run(run).rows)
+    assert [row["method_id"] for row in part.rows] == ["a", "b", "none", "born"]
+    build([run], tmp_path / "board")
+    page = (tmp_path / "board" / "index.html").read_text(encoding="utf-8")
+    table, chart = page.split("<tbody>")[1].split("with its interval")
+    lines = [
+        line for line in table.splitlines() if "data-sort=" in line and "untrained</span>" in line
+    ]
+    assert len(lines) == 1 and 'data-sort="born"' in lines[0]
+    assert "33.00" in table and "33.00" not in chart.split("</section>")[0]
+
+
 def test_rows_of_different_protocols_or_frames_are_never_ranked_together(tmp_path: Path) -> None:
     rows = [
         _row("a", 20.0),
