@@ -129,7 +129,9 @@ class GroundDepth:
     """What would have been better than a plane, and is not there."""
     name: str = "ground"
     _level: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    """Inverse depth of the road, beyond which nothing lies; above the horizon that of the sky."""
     _inverse: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+    """Inverse depth of the street."""
 
     def __post_init__(self) -> None:
         factor = max(1, round(self.clip.size[1] / ROUGH_WIDTH_PX))
@@ -139,7 +141,8 @@ class GroundDepth:
         end = min(self.far_m, GROUND_FAR_M if self.parallax is None else RIDDEN_FAR_M)
         plane = ground_plane(size, focal, self.height_m, self.horizon, end)
         walls = side_walls(size, focal, end)
-        object.__setattr__(self, "_level", 1 / plane)
+        level = ground_plane(size, focal, self.height_m, self.horizon, self.far_m)
+        object.__setattr__(self, "_level", 1 / level)
         street = plane if self.overhead else np.minimum(plane, walls)
         if self.front is not None:
             street = self._fronted(street)
