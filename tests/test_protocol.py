@@ -76,3 +76,12 @@ def test_the_command_prints_hash_text_and_differences() -> None:
     paths = {item["path"]: (item["first"], item["second"]) for item in json.loads(found.output)}
     assert paths["metrics.lpips.channels"] == ("rgb", "bgr")
     assert paths["regions.psnr_snow.threshold"] == (0.01, None)
+    assert "regions" not in paths  # said by its settings
+    listed = run.invoke(command, ["list", "--json"])
+    assert {row["name"] for row in json.loads(listed.output)} == set(protocol.names())
+
+
+def test_a_metric_without_settings_is_still_a_difference() -> None:
+    found = protocol.diff(protocol.load("rvsd-2023"), protocol.load("realsnow85-2024"))
+    assert {d.path for d in found} >= {"metrics.nima", "metrics.musiq", "metrics.psnr.color"}
+    assert "metrics" not in {d.path for d in found}

@@ -1,4 +1,4 @@
-"""Build tables and the page."""
+"""Build tables and the page, and compare two methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rvsd_bench.cli.common import answer, json_option, say
 
 @click.group()
 def leaderboard() -> None:
-    """Build tables and the page from runs of `evaluate`."""
+    """Build tables and the page from runs of `evaluate`, and compare two methods."""
 
 
 @leaderboard.command()

@@ -1,4 +1,4 @@
-"""Show a protocol, or what differs between two."""
+"""List the protocols, show one, or say what differs between two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from rvsd_bench.cli.common import answer, json_option
 
 @click.group()
 def protocol() -> None:
-    """Show a protocol, or what differs between two."""
+    """List the protocols, show one, or say what differs between two."""
+
+
+@protocol.command("list")
+@json_option
+@click.pass_context
+def list_protocols(context: click.Context, as_json: bool) -> None:
+    """List the protocols, as `list protocols` does."""
+    from rvsd_bench.cli.listing import list_
+
+    context.invoke(list_, what="protocols", as_json=as_json)
 
 
 @protocol.command()

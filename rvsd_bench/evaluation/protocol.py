@@ -89,8 +89,12 @@ def diff(first: Protocol, second: Protocol) -> list[Difference]:
     """Return the settings in which two protocols differ, by dotted path."""
     a, b = (dict(_leaves(asdict(protocol), "")) for protocol in (first, second))
     paths = [*a, *(path for path in b if path not in a)]
+    differing = [path for path in paths if a.get(path) != b.get(path)]
     return [
-        Difference(path, a.get(path), b.get(path)) for path in paths if a.get(path) != b.get(path)
+        Difference(path, a.get(path), b.get(path))
+        for path in differing
+        # an empty table against a full one: the full one's settings say it
+        if not any(other.startswith(f"{path}.") for other in differing)
     ]
 
 
