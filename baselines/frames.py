@@ -77,10 +77,10 @@ class Submission:
     def files(self, video: Video) -> dict[str, Path]:
         """Return the picture of each frame id that has one, whatever else is wrong.
 
-        It is empty for a video file, and for a video that is not there.
+        It is empty for a video file, and for a video that is not there or leaves the folder.
         """
         place = self.places.get(video.name.casefold())
-        if place is None or is_video(place):
+        if place is None or is_video(place) or self._leaves(place):
             return {}
         return _match(place, video.frame_ids)[0]
 
@@ -98,9 +98,12 @@ class Submission:
         size = open_snowy(video).size
         return Pictures(tuple(files[i] for i in video.frame_ids), video.name, size, video.fps)
 
+    def _leaves(self, place: Path) -> bool:
+        return place.is_symlink() and not place.resolve().is_relative_to(self.root.resolve())
+
     def _faults(self, video: Video) -> list[Told]:
         place, size = self.places[video.name.casefold()], open_snowy(video).size
-        if place.is_symlink() and not place.resolve().is_relative_to(self.root.resolve()):
+        if self._leaves(place):
             return [("link", f"{place} is a link that leaves the folder: copy the frames in")]
         if is_video(place):
             return _faults_of_file(place, len(video.frame_ids), size)

@@ -287,9 +287,9 @@ def _moved(video: Video, moved: dict[int, int], frames: int) -> Iterator[Problem
         return
     ids = video.frame_ids
     shift, count = Counter(mate - frame for frame, mate in moved.items()).most_common(1)[0]
-    if 2 * count > frames:
+    if 2 * len(moved) > frames:
         where = "after" if shift > 0 else "before"
-        text = f"{count} frames match the snowy frame {abs(shift)} {where} them"
+        text = f"{count} of {frames} frames match the snowy frame {abs(shift)} {where} them"
         yield Problem(
             "error", "shifted", "", video.name, f"{text}: they look shifted; check their ids"
         )
