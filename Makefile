@@ -22,6 +22,7 @@ pictures: $(READY)
 	$(BIN)/python -m pip install -qq -e '.[plots]'
 	$(BIN)/python docs/pictures.py
 	$(BIN)/python docs/generator_plots.py
+	$(BIN)/python docs/network_figures.py
 
 lint: $(LINT)
 	$(BIN)/ruff check .
