@@ -156,6 +156,9 @@ def write_manifest(root: Path) -> None:
     from rvsd_bench.files import write_text
     from rvsd_bench.making.card import dataset_card
 
+    for name in ("manifest", "README"):
+        for path in root.glob(f".tmp.{name}.*"):  # left by a run that was killed as it wrote
+            path.unlink(missing_ok=True)
     metas = finished(root)
     write_json(root / "manifest.json", manifest(metas))
     write_text(root / "README.md", dataset_card(metas))
