@@ -336,6 +336,9 @@ def test_holm_ties_what_a_single_test_would_tell_apart(tmp_path: Path) -> None:
         [_run(tmp_path / "two", {m: scores[m] for m in ("best", "m3")})], tmp_path / "out"
     )
     assert _ties(part) == {"best": "1", "m3": "2"}
+    cells = {f"m{i}": {"trained": False} for i in range(3)}  # these are not tested
+    (part,) = build([_run(tmp_path / "three", scores, cells=cells)], tmp_path / "out")
+    assert {m: tie for m, tie in _ties(part).items() if tie} == {"best": "1", "m3": "2"}
 
 
 def test_with_five_sources_everything_ties_and_the_reader_is_told(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_the_error_of_a_ratio_is_the_one_of_many_repetitions() -> None:
     ratios, errors = [], []
     for _ in range(600):
         counts = random.integers(1, 6, 40).astype(float)
-        sums = counts * random.normal(0.5, 1, 40) + random.normal(0, 0.5, 40)
+        sums = counts * random.normal(5, 1, 40) + random.normal(0, 0.5, 40)
         ratios.append(sums.sum() / counts.sum())
         errors.append(standard_error(sums, counts))
     assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.1)
