@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rvsd_bench.cli.common import answer, json_option, say
+from rvsd_bench.cli.common import ExistingOrNot, answer, json_option, progress, say
+from rvsd_bench.errors import ValidationError
 
 
 @click.group()
 def leaderboard() -> None:
-    """Build tables and the page from runs of `evaluate`, and compare two methods."""
+    """Build tables and the page from runs of `evaluate`, compare methods, hand in your own."""
 
 
 @leaderboard.command()
@@ -91,3 +93,82 @@ def compare(
     print(text(found), end="")
     for path in written:
         say(f"wrote {path}")
+
+
+_data = "The dataset, or its snowy frames alone."
+_workers = click.option(
+    "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="0: all cores."
+)
+_split = click.option("--split", default="test", show_default=True, help="Which split to look at.")
+
+
+@leaderboard.command()
+@click.argument("submission", type=ExistingOrNot, metavar="SUBMISSION")
+@click.option("--data", required=True, type=ExistingOrNot, help=_data)
+@_split
+@_workers
+@json_option
+def check(submission: Path, data: Path, split: str, workers: int, as_json: bool) -> None:
+    """Say all that is wrong with restored frames, a folder or a zip, before anyone scores them.
+
+    Every frame is decoded once. Exit code 4 if there are errors; warnings do not count. Without the
+    clean frames everything is checked but what needs them, and the report says what that is.
+    """
+    from rvsd_bench.evaluation.submissions import check as run
+
+    report = run(submission, data, split=split, workers=workers, track=progress)
+    if as_json:
+        answer(report.as_json())
+    else:
+        for line in report.lines():
+            print(line)
+    if report.errors:
+        raise ValidationError(f"{submission}: errors found: {len(report.errors)}, each is listed")
+
+
+@leaderboard.command()
+@click.argument("what", metavar="FRAMES_OR_SPEC")
+@click.option("--out", required=True, type=ExistingOrNot, help="The submission, a .zip.")
+@click.option("--card", required=True, type=ExistingOrNot, help="Who made it, and of what: TOML.")
+@click.option("--data", type=ExistingOrNot, help=f"{_data} Needed for frames.")
+@_split
+@_workers
+@json_option
+def pack(what: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Make a submission of restored frames, or of a model's spec and the files that it names.
+
+    Frames are checked first, and nothing is packed that `check` refuses. A model is not run.
+    """
+    from rvsd_bench.evaluation.packing import pack as run
+
+    found = run(what, out, report=say, track=progress, **options)
+    if as_json:
+        answer({**vars(found), "path": str(found.path)})
+        return
+    print(f"{found.path}: {found.name}, {found.kind}, {found.files} files, sha256 {found.sha256}")
+
+
+@leaderboard.command()
+@click.argument("runs", nargs=-1, type=ExistingOrNot, metavar="RUN...")
+@click.option("--board", required=True, type=ExistingOrNot, help="The folder of the board.")
+@click.option("--card", type=ExistingOrNot, help="For a run of frames that were not packed.")
+@json_option
+def add(runs: tuple[Path, ...], board: Path, card: Path | None, as_json: bool) -> None:
+    """Add the rows of runs to a board, which `build` and `compare` read as they read a run.
+
+    Nothing is ever replaced. Without a RUN the board's tables are made again from its entries.
+    """
+    from rvsd_bench.leaderboard import board as boards
+    from rvsd_bench.leaderboard.card import read_card
+
+    told = read_card(card) if card else None
+    added = [boards.add(run, board, card=told) for run in runs]
+    total = added[-1].total if added else boards.rebuild(board)
+    names = [row["method_name"] or row["method_id"] for one in added for row in one.rows]
+    if as_json:
+        answer({"board": str(board), "added": names, "rows": total})
+        return
+    for one in added:
+        for name in one.there:
+            say(f"{name!r} is there already, with the same frames")
+    print(f"{board}: {len(names)} rows added, {total} in all")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
 from rvsd_bench.columns import HEADLINES, LEADERBOARD, SCHEMA_VERSION
+from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.environment import (
     created_utc,
     device_name,
@@ -22,6 +24,7 @@ from rvsd_bench.evaluation.runfiles import write_table
 from rvsd_bench.evaluation.summary import Score, VideoScores, summarise
 from rvsd_bench.evaluation.tabulating import Gathered, Result
 from rvsd_bench.files import write_json
+from rvsd_bench.leaderboard.card import CARD_FILE, read_card
 
 
 def write_leaderboard(gathered: Gathered) -> None:
@@ -191,7 +194,18 @@ def _method(result: Result) -> dict[str, Any]:
         "facts": dict(info.facts),
         "weights_sha256": info.weights_sha256,
         "predictions_sha256": result.predictions_sha256,
+        "card": _card(method.frames),
     }
+
+
+def _card(frames: Path | None) -> dict[str, Any] | None:
+    """Return the card that lies beside restored frames; one that cannot stand is left out."""
+    if frames is None or not (frames / CARD_FILE).is_file():
+        return None
+    try:
+        return read_card(frames / CARD_FILE).as_dict()
+    except InputError:  # told of as a problem of the method
+        return None
 
 
 def _weights(plan: Plan) -> dict[str, dict[str, str]]:

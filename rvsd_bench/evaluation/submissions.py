@@ -141,7 +141,8 @@ def load_for_check(data: Path, split: str) -> Dataset:
 def find_faults(
     data: Dataset, videos: Sequence[Video], frames: Path, label: str
 ) -> Iterator[Problem]:
-    """Yield what names and headers tell of restored frames; no frame is decoded."""
+    """Yield what names and headers tell of restored frames, and their card; none is decoded."""
+    yield from _of_card(frames, label)
     for split in dict.fromkeys(video.split for video in videos):
         try:
             found = submission(frames, split)
@@ -306,13 +307,16 @@ def _lossy(home: Submission, video: Video) -> Iterator[Problem]:
         yield Problem("warning", "lossy", "", video.name, text)
 
 
-def _of_package(folder: Path) -> Iterator[Problem]:
-    """Yield what is wrong with the card, and with what `pack` packed."""
+def _of_card(folder: Path, label: str) -> Iterator[Problem]:
     if (folder / CARD_FILE).is_file():
         try:
             read_card(folder / CARD_FILE)
         except InputError as error:
-            yield Problem("error", "card", "", "", str(error))
+            yield Problem("warning", "card", label, "", str(error))
+
+
+def _of_package(folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong with what `pack` packed."""
     manifest = read_manifest(folder)
     if manifest is not None and manifest.kind != "frames":
         raise InputError(f"{folder.name} holds a model and no frames: restore with it first")
