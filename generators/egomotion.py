@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 WIDEST_PX = 960
 STILL_PX = 0.3
+RIM_PX = 8
+"""So many rows around what is searched for corners tell of them too."""
 LEAST_CONFIDENCE = 0.15
 TURNING = 0.6
 """A camera turns in its place if a turn explains so large a share of the corners, or more."""
@@ -150,8 +152,7 @@ def _follow(
     """
     import cv2
 
-    corners = [cv2.goodFeaturesToTrack(first, most, 0.01, 7, mask=mask) for mask in parts]
-    found = [some for some in corners if some is not None]
+    found = [some for mask in parts if len(some := _corners(first, mask, most))]
     if not found:
         return np.zeros((0, 2)), np.zeros((0, 2))
     start = np.concatenate(found)
@@ -164,6 +165,18 @@ def _follow(
     back, again = follow(second, first, there)
     kept = (seen[:, 0] > 0) & (again[:, 0] > 0) & (np.abs(back - start).max(axis=(1, 2)) < 0.5)
     return start[kept, 0].astype(np.float64) + 0.5, (there - start)[kept, 0].astype(np.float64)
+
+
+def _corners(picture: NDArray[np.uint8], mask: NDArray[np.uint8], most: int) -> Any:
+    """Return the best corners of a part of a picture, float32 [N, 1, 2]."""
+    import cv2
+
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return ()
+    top, bottom = max(0, rows[0] - RIM_PX), rows[-1] + 1 + RIM_PX
+    found = cv2.goodFeaturesToTrack(picture[top:bottom], most, 0.01, 7, mask=mask[top:bottom])
+    return () if found is None else found + np.array([0, top], np.float32)
 
 
 def _focus_of_expansion(pairs: list[_Pair]) -> tuple[Array, Array, float]:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip
+from rvsd_bench.generators.glimpses import evenly, small
 from rvsd_bench.generators.obstacles import road_ahead
 
 COLUMNS = 320
-FRAMES = 9
 ALIKE = (8.0, 6.0, 6.0)
 """Lightness and colour (CIELAB) by which a thing may differ from where it meets the edge."""
 UNLIKE = 25.0
@@ -26,15 +26,16 @@ MOST, LEAST_RISE = 0.35, 0.25
 def foreground(clip: Clip, horizon: float) -> NDArray[np.float32] | None:
     """Return where something stands before a resting camera, float32 [h, w] in [0, 1], or None.
 
-    It is sought in the median of nine frames, which shows neither who passes nor noise. `horizon`
+    It is sought in the median of twelve frames, which shows neither who passes nor noise. `horizon`
     is a fraction of the height.
     """
     import cv2
 
     height, width = clip.size
     size = min(COLUMNS, width), max(2, round(height * min(COLUMNS, width) / width))
-    indices = np.unique(np.linspace(0, len(clip) - 1, min(FRAMES, len(clip))).astype(int))
-    frames = [cv2.resize(clip[int(i)], size, interpolation=cv2.INTER_AREA) for i in indices]
+    frames = [
+        cv2.resize(small(clip, i), size, interpolation=cv2.INTER_AREA) for i in evenly(len(clip))
+    ]
     usual = np.median(np.stack(frames), axis=0).astype(np.float32) / 255
     colours = cv2.cvtColor(usual, cv2.COLOR_RGB2LAB)
     down = np.arange(size[1], dtype=np.float64) + 0.5 - horizon * size[1]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.generators.glimpses import small
 
 COLUMNS = 160
 """Columns of the picture that is searched: noise is averaged away, and a car far ahead is found."""
@@ -53,7 +54,7 @@ def follow_feet(clip: Clip, horizon: float) -> Feet:
     remains changes evenly. `horizon` is a fraction of the height.
     """
     step = max(1, round(STEP_S * clip.fps))
-    found = np.stack([feet(clip[index], horizon) for index in range(0, len(clip), step)])
+    found = np.stack([feet(small(clip, index), horizon) for index in range(0, len(clip), step)])
     around = np.pad(found, ((3, 4), (0, 0)), mode="edge")
     usual = np.median([around[i : i + len(found) + 3] for i in range(5)], axis=0)
     even = np.mean([usual[i : i + len(found) + 1] for i in range(3)], axis=0)
@@ -72,8 +73,8 @@ def feet(frame: Frame, horizon: float) -> NDArray[np.float32]:
     height, width = frame.shape[:2]
     columns = min(COLUMNS, width)
     rows = max(2, round(height * columns / width))
-    small = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA)
-    colours = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    rough = cv2.resize(frame, (columns, rows), interpolation=cv2.INTER_AREA)
+    colours = cv2.cvtColor(rough.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     down = np.arange(rows) + 0.5 - horizon * rows
     below = _strangeness(colours, down)[down > 0]
     if not len(below):

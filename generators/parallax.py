@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip
+from rvsd_bench.generators.glimpses import small
 from rvsd_bench.generators.motion import Motion
 
 Array = NDArray[np.float32]
@@ -76,7 +77,7 @@ def follow_parallax(clip: Clip, ride: Motion) -> Parallax | None:
     focus = np.array(ride.focus_of_expansion) * WIDTH_PX / clip.size[1]
     firsts = range(0, len(clip) - apart, step)
     wanted = sorted({index + later for index in firsts for later in (0, apart)})
-    greys = {index: _grey(clip[index]) for index in wanted}
+    greys = {index: _grey(small(clip, index)) for index in wanted}
     found = [_read(greys[index], greys[index + apart], focus, path_m) for index in firsts]
     inverse, trust = (np.stack(parts) for parts in zip(*found, strict=True))
     return Parallax(step, *_steadied(inverse, trust))
@@ -112,8 +113,8 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
     size = WIDTH_PX, max(16, round(WIDTH_PX * frame.shape[0] / frame.shape[1]))
-    small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+    rough = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(rough, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _turn(flow: Array, outward: Array, distance: Array, rough: NDArray[np.bool_]) -> Array:

@@ -57,8 +57,8 @@ def road_mask(
     size: tuple[int, int], focus: Array, focal_height: float
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Return where the road may lie, uint8 [H, W]: up to 40 m ahead, above a bonnet."""
-    y, x = np.mgrid[: size[0], : size[1]] + 0.5
-    down, across = y - focus[1], np.abs(x - focus[0])
+    y = np.arange(size[0])[:, None] + 0.5
+    down, across = y - focus[1], np.abs(np.arange(size[1]) + 0.5 - focus[0])
     ahead = (down > max(0.05 * size[0], focal_height / FARTHEST_M)) & (y < 0.88 * size[0])
     return np.asarray(ahead & (across < WIDEST * down), np.uint8)
 

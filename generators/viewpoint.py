@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rvsd_bench.clip import Clip
-from rvsd_bench.generators.glimpses import evenly
+from rvsd_bench.generators.glimpses import evenly, small
 
 OVERHEAD_HORIZON = -0.5
 """Half a picture above its top: with the usual lens the camera looks 32 degrees down or more."""
@@ -25,13 +25,16 @@ def looks_down(clip: Clip) -> bool:
     """
     import cv2
 
-    frames = [clip[index] for index in evenly(len(clip))]
-    luma = cv2.cvtColor(frames[len(frames) // 2], cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    indices = evenly(len(clip))
+    luma = (
+        cv2.cvtColor(clip[indices[len(indices) // 2]], cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    )
     slopes = np.gradient(cv2.GaussianBlur(luma, (0, 0), 1.5))
     if np.median(np.hypot(*slopes)) > SMOOTH:
         return False
-    small = [cv2.resize(frame, (64, 36), interpolation=cv2.INTER_AREA) for frame in frames]
-    usual = np.median(small, axis=0).astype(np.float32) / 255
+    frames = [small(clip, index) for index in indices]
+    rough = [cv2.resize(frame, (64, 36), interpolation=cv2.INTER_AREA) for frame in frames]
+    usual = np.median(rough, axis=0).astype(np.float32) / 255
     colours = cv2.cvtColor(usual, cv2.COLOR_RGB2LAB)
     bands = [np.median(colours[rows], axis=(0, 1)) for rows in np.split(np.arange(36), 4)]
     return all(np.linalg.norm(a - b) < ALIKE for a in bands for b in bands)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import ArrayClip, Frame
 from rvsd_bench.generators import glimpses, preset, rendering
 from rvsd_bench.generators.depth import ClipWithDepth
-from rvsd_bench.generators.glimpses import Glimpses, evenly
+from rvsd_bench.generators.glimpses import Glimpses, evenly, narrowed
 
 
 class Counting(ArrayClip):
@@ -24,6 +24,12 @@ class Counting(ArrayClip):
     def __getitem__(self, index: int) -> Frame:
         self.asked[index] += 1
         return super().__getitem__(index)
+
+
+class InOrder(Counting):
+    """A clip like a video file."""
+
+    in_order = True
 
 
 @pytest.fixture
@@ -63,11 +69,32 @@ def test_nothing_is_kept_once_the_survey_is_over(clip: Counting) -> None:
 
 def test_no_more_is_kept_than_fits(clip: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(glimpses, "MOST_BYTES", 2 * clip.frames[0].nbytes)
-    few = Glimpses(clip)
+    few, four = Glimpses(clip), evenly(40)[:4]
     for _ in range(2):
-        for index in range(4):
+        for index in four:
             assert np.array_equal(few[index], clip.frames[index])
-    assert [clip.asked[index] for index in range(4)] == [1, 1, 2, 2]
+    assert [clip.asked[index] for index in four] == [1, 1, 2, 2]
+
+
+def test_what_is_decoded_on_the_way_is_kept_small_unless_the_camera_stands(clip: Counting) -> None:
+    for frames, moves in ((clip.frames, True), (clip.frames[[0] * 40], False)):
+        Counting.asked.clear()
+        few = Glimpses(InOrder(frames))
+        for index in (0, 1, 20):
+            assert np.array_equal(few[index], frames[index])
+        assert sorted(Counting.asked) == (list(range(21)) if moves else [0, 1, 20])
+        assert np.array_equal(few.small(7), narrowed(frames[7]))
+        assert max(Counting.asked.values()) == 1
+        few.close()
+        assert np.array_equal(few[7], frames[7])
+        assert Counting.asked[7] == 2
+
+
+def test_a_small_picture_is_the_mean_over_the_blocks_of_the_large_one() -> None:
+    frame = np.random.default_rng(1).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    means = frame.reshape(180, 2, 320, 2, 3).mean(axis=(1, 3))
+    assert np.abs(narrowed(frame) - means).max() <= 0.5
+    assert np.array_equal(narrowed(frame[:, :320]), frame[:, :320])
 
 
 def test_it_is_as_good_as_the_clip_itself(clip: Counting) -> None:

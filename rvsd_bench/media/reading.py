@@ -40,6 +40,11 @@ class View:
         return self.source.fps
 
     @property
+    def in_order(self) -> bool:
+        """To decode a frame of the source means to decode those before it."""
+        return getattr(self.source, "in_order", False)
+
+    @property
     def times(self) -> NDArray[np.float64]:
         """The time stamps of these frames in the source, in seconds."""
         return self.source.times[self.start : self.stop]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -51,6 +51,8 @@ class VideoClip:
     picture: Picture
     index: PacketIndex
     _cursor: _Cursor = field(default_factory=_Cursor, repr=False)
+    in_order: ClassVar[bool] = True
+    """To decode a frame means to decode those before it."""
 
     @property
     def name(self) -> str:
