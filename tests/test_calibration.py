@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,19 @@ import numpy as np
 import pytest
 
 from rvsd_bench import cli
+from rvsd_bench.calibration import calibrating
 from rvsd_bench.calibration.comparing import distance, divergence, misfit
 from rvsd_bench.calibration.fitting import fit
 from rvsd_bench.calibration.flakes import blobs, jackknife_error, measure, residual
 from rvsd_bench.calibration.footage import Footage, look, on_edges
 from rvsd_bench.calibration.imitating import imitate, imitation, with_haze
-from rvsd_bench.calibration.knobs import Knob, knobs, read_off, turned
+from rvsd_bench.calibration.knobs import Knob, Take, knobs, read_off, turned
 from rvsd_bench.calibration.searching import descend, scattered
 from rvsd_bench.calibration.trials import Trials
 from rvsd_bench.calibration.writing import write_recipe
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators import Scene, load_recipe, preset, render
+from rvsd_bench.generators import Scene, dust, load_recipe, preset, render
 from rvsd_bench.media.video import write_ffv1
 
 SIZE = (176, 320)
@@ -46,6 +48,14 @@ def _snowing(scene: Scene, frames: int = 14, seed: int = 7) -> ArrayClip:
     return ArrayClip(np.stack([f.snowy for f in shot]), fps=25.0, name="snowing")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_tiles() -> Iterator[None]:
+    """Let the grain repeat soon: most of a trial is the making of its tiles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dust, "TILE_PX", 128)
+        yield
+
+
 @pytest.fixture(scope="module")
 def truth() -> Scene:
     """Return the snowfall that is to be found again."""
@@ -57,7 +67,7 @@ def footage(truth: Scene) -> Footage:
     """Return what is measured of it, in runs far enough apart that each shows other flakes."""
     near = look(_snowing(truth))
     far = dataclasses.replace(near, starts=tuple(range(0, 151, 50)))
-    runs = imitate(far, truth, 40.0, seed=11)
+    runs = imitate(far, Take(truth), 40.0, seed=11)
     return dataclasses.replace(far, statistics=measure(runs, near.threshold))
 
 
@@ -135,7 +145,7 @@ def test_what_nowhere_stands_out_of_the_noise_is_no_flake() -> None:
 
 def test_equal_snow_is_nearer_than_any_other(truth: Scene, footage: Footage) -> None:
     def far(scene: Scene) -> tuple[float, float]:
-        snow = imitation(footage, scene, 40.0, seed=1)
+        snow = imitation(footage, Take(scene), 40.0, seed=1)
         parts = misfit(footage.statistics, snow)
         return float(np.mean(parts**2)) ** 0.5, divergence(footage.statistics, snow)
 
@@ -171,10 +181,11 @@ def test_planted_rate_shutter_and_wind_are_recovered_together(
         snow=dataclasses.replace(truth.snow, rate_mm_per_h=0.3),
         camera=dataclasses.replace(truth.camera, shutter_s=1 / 400),
     )
-    found = fit([footage], base, _turns(RATE, SHUTTER, WIND), background_m=40.0, trials=60)
+    turns = _turns(RATE, SHUTTER, WIND)
+    found = fit([footage], Take(base), turns, background_m=40.0, trials=60)
     assert 1 / 1.25 < found.scene.snow.rate_mm_per_h / 1.6 < 1.25
     assert 1 / 1.2 < found.scene.camera.shutter_s * 60 < 1.2
-    assert read_off(found.scene, WIND) == pytest.approx(read_off(truth, WIND), abs=0.2)
+    assert read_off(Take(found.scene), WIND) == pytest.approx(read_off(Take(truth), WIND), abs=0.3)
     assert found.after[0].total < 0.2 * found.before[0].total
     assert found.after[0].shape < found.before[0].shape
     assert found.divergence[1] < found.divergence[0]
@@ -184,13 +195,72 @@ def test_clips_share_the_rate_and_have_each_their_own_wind(truth: Scene, footage
     other = dataclasses.replace(
         truth, wind=dataclasses.replace(truth.wind, velocity_m_per_s=(-1.5, 0.0, 0.2))
     )
-    snow = measure(imitate(footage, other, 40.0, seed=12), footage.threshold)
+    snow = measure(imitate(footage, Take(other), 40.0, seed=12), footage.threshold)
     both = [footage, dataclasses.replace(footage, statistics=snow)]
-    run = Trials(both, truth, _turns(RATE, WIND), 40.0, 0, lambda trial, misfit: None)
+    run = Trials(both, Take(truth), _turns(RATE, WIND), 40.0, 0, lambda trial, misfit: None)
     assert run.size == 3
-    scenes = [run.scene(clip, np.array([0.5, 0.2, 0.7])) for clip in range(2)]
-    assert scenes[0].snow == scenes[1].snow
-    assert [read_off(s, WIND) for s in scenes] == pytest.approx([-3.6, 2.4])
+    takes = [run.take(clip, np.array([0.5, 0.2, 0.7])) for clip in range(2)]
+    assert takes[0].scene.snow == takes[1].scene.snow
+    assert [read_off(take, WIND) for take in takes] == pytest.approx([-3.6, 2.4])
+
+
+def test_two_clips_of_one_snowfall_are_fitted_together_each_with_its_own_wind(
+    truth: Scene, footage: Footage
+) -> None:
+    other = dataclasses.replace(
+        truth, wind=dataclasses.replace(truth.wind, velocity_m_per_s=(-0.7, 0.0, 0.1))
+    )
+    snow = imitation(footage, Take(other), 40.0, seed=12)
+    both = [footage, dataclasses.replace(footage, statistics=snow)]
+    base = dataclasses.replace(truth, snow=dataclasses.replace(truth.snow, rate_mm_per_h=0.8))
+    found = fit(both, Take(base), _turns(RATE, WIND), background_m=40.0, trials=30)
+    assert found.scene.snow.rate_mm_per_h == pytest.approx(1.6, rel=0.15)
+    for after, before in zip(found.after, found.before, strict=True):
+        assert after.total < 0.5 * before.total
+    # One wind for both would be off by half of the motion.
+    assert found.after[1].motion < 0.45 * found.before[1].motion
+    # The recipe has one wind: the middle of 0.5 and -0.7.
+    assert read_off(Take(found.scene), WIND) == pytest.approx(-0.1, abs=0.35)
+
+
+def test_a_coder_drops_what_is_faint_and_keeps_what_is_bright(
+    truth: Scene, footage: Footage
+) -> None:
+    plain = imitate(footage, Take(truth), 40.0)
+    counts, bright = [], []
+    for crf in (0.0, 10.0, 24.0, 34.0):
+        runs = imitate(footage, Take(truth, crf), 40.0)
+        assert [len(run) for run in runs] == [len(run) for run in plain]
+        peaks = np.exp(measure(runs, footage.threshold).features[:, 1])
+        counts.append(len(peaks))
+        bright.append(np.count_nonzero(peaks > 60))
+        off = np.abs(np.array(runs[2], np.int16)[..., 1] - np.array(plain[2])[..., 1])
+        assert off.mean() < 0.15 * crf + 1e-9  # and each frame is still in its place
+    assert counts == sorted(counts, reverse=True)
+    assert counts[3] / counts[0] < 0.5 * bright[3] / bright[0]
+
+
+def test_slow_motion_makes_frames_shorter(
+    tmp_path: Path, truth: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ffv1(tmp_path / "snow.mkv", _snowing(truth), 25.0)
+
+    def seen(footage: list[Footage], take: Take, turns: list[Knob], **rest: Any) -> None:
+        longest = {knob.path: knob.high for knob in turns}["camera.shutter_s"]
+        raise InputError(f"{footage[0].fps:g} {longest:g} {take.scene.camera.hfov_deg:g}")
+
+    monkeypatch.setattr(calibrating, "fit", seen)
+    with pytest.raises(InputError, match=r"^50 0\.02 20$"):
+        calibrating.calibrate(
+            [tmp_path / "snow.mkv"],
+            tmp_path / "recipe.toml",
+            base="light",
+            scene=preset("light"),
+            background_m=40.0,
+            trials=1,
+            hfov_deg=20.0,
+            slowed=2.0,
+        )
 
 
 def test_planted_haze_is_told_by_the_darkest_things() -> None:
@@ -239,20 +309,20 @@ def test_no_exposure_is_longer_than_a_frame_and_a_known_field_of_view_is_not_fit
 def test_a_field_of_view_is_that_of_the_picture_not_of_the_window(footage: Footage) -> None:
     wide = dataclasses.replace(footage, width=2 * footage.width)
     scene = preset("light")
-    runs = imitate(wide, scene, 40.0)
+    runs = imitate(wide, Take(scene), 40.0)
     half = math.radians(scene.camera.hfov_deg) / 2
     cropped = math.degrees(2 * math.atan(math.tan(half) / 2))
     narrow = dataclasses.replace(scene.camera, hfov_deg=cropped)
-    again = imitate(footage, dataclasses.replace(scene, camera=narrow), 40.0)
+    again = imitate(footage, Take(dataclasses.replace(scene, camera=narrow)), 40.0)
     assert np.array_equal(runs[0][1], again[0][1])
 
 
 def test_a_written_recipe_is_the_fitted_scene_and_names_no_folder(
     tmp_path: Path, footage: Footage
 ) -> None:
-    turns = knobs(1 / 25)
-    scene = turned(preset("light"), turns, np.linspace(0.3, 0.6, len(turns)))
-    found = fit([footage], scene, turns, background_m=40.0, trials=1)
+    turns = _turns("snow.melted_min_mm", "camera.f_number", WIND)
+    base = turned(Take(preset("light")), turns, np.linspace(0.3, 0.6, len(turns)))
+    found = fit([footage], base, turns, background_m=40.0, trials=1)
     path = tmp_path / "recipe.toml"
     write_recipe(path, found, [footage], ["ab" * 32], "light")
     drawn = load_recipe(path).draw(0)
@@ -282,7 +352,7 @@ def test_the_command_writes_what_generate_reads_and_refuses_what_is_no_recipe(
         return int(left.value.code or 0)
 
     source, out = str(tmp_path / "snow.mkv"), tmp_path / "recipe.toml"
-    assert run(source, "--out", str(out), "--trials", "2", "--json") == 0
+    assert run(source, "--out", str(out), "--trials", "2", "--crf", "0", "--json") == 0
     said = capsys.readouterr()
     assert "distance before" in said.err and "distance after" in said.err
     assert '"after"' in said.out

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rvsd_bench.calibration.fitting import Fit, fit
 from rvsd_bench.calibration.footage import Footage, look
-from rvsd_bench.calibration.knobs import knobs
+from rvsd_bench.calibration.knobs import USUAL_CRF, Take, knobs
 from rvsd_bench.calibration.writing import write_recipe
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_source
@@ -25,13 +25,17 @@ def calibrate(
     background_m: float,
     trials: int,
     hfov_deg: float | None = None,
+    crf: float | None = None,
+    slowed: float = 1.0,
     fps: float | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Fit:
     """Fit a scene to clips of real snow and write it to `out`, a TOML file.
 
-    `base` is the name of the scene that the fit begins with. A known field of view is not fitted.
+    `base` is the name of the scene that the fit begins with. A known field of view is not fitted,
+    nor the rate factor of a known H.264 coder, 0 for none. Snow falls `slowed` times as fast as the
+    clips show it.
     All clips are looked at before anything is fitted. Raises InputError for clips from which no
     snow can be measured.
     """
@@ -43,14 +47,16 @@ def calibrate(
     footage = []
     for path in paths:
         real = look(read_clip(path, fps=fps))
+        real = replace(real, fps=slowed * real.fps)
         report(_seen(real))
         footage.append(real)
     if hfov_deg:
         scene = replace(scene, camera=replace(scene.camera, hfov_deg=hfov_deg))
-    turns = knobs(min(1 / real.fps for real in footage), hfov_deg)
+    turns = knobs(min(1 / real.fps for real in footage), hfov_deg, crf)
+    take = Take(scene, USUAL_CRF if crf is None else crf)
     tell = _teller(trials, report)
     result = fit(
-        footage, scene, turns, background_m=background_m, trials=trials, seed=seed, report=tell
+        footage, take, turns, background_m=background_m, trials=trials, seed=seed, report=tell
     )
     write_recipe(out, result, footage, [digest_source(path) for path in paths], base)
     return result

@@ -95,7 +95,7 @@ def divergence(real: SnowStatistics, synthetic: SnowStatistics) -> float:
         fit_mixture((s.features - middle) / spread, COMPONENTS, ("calibrate", name))
         for name, s in (("real", real), ("synthetic", synthetic))
     )
-    return symmetric_kl(ours, theirs, ("calibrate",))
+    return symmetric_kl(ours, theirs, ("calibrate",), count=5_000)
 
 
 def _edges(real: SnowStatistics) -> list[NDArray[np.float64]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from rvsd_bench.calibration.flakes import RUN, SnowStatistics, measure
 from rvsd_bench.calibration.footage import Footage
+from rvsd_bench.calibration.knobs import Take
 from rvsd_bench.clip import ArrayClip, Frame
 from rvsd_bench.generators import Scene, prepare, render_frame
 from rvsd_bench.generators.compose import compose
@@ -27,15 +29,16 @@ def before_camera(scene: Scene, footage: Footage) -> Scene:
 
 def imitate(
     footage: Footage,
-    scene: Scene,
+    take: Take,
     background_m: float,
     seed: int = 0,
 ) -> list[list[Frame]]:
     """Render the runs of frames of a footage with synthetic snow; the same seed, the same flakes.
 
     The air has the haze that the footage shows, for flakes are seen through it; the background has
-    its own already.
+    its own already. What the coder of the take drops is dropped.
     """
+    scene = take.scene
     scene = before_camera(with_haze(scene, footage.veil, background_m), footage)
     scene = replace(
         scene,
@@ -56,12 +59,25 @@ def imitate(
             layers.domain,
         )  # fmt: skip
 
-    return [[frame(start + k) for k in range(RUN)] for start in footage.starts]
+    frames = [frame(start + k) for start in footage.starts for k in range(RUN)]
+    if take.crf:
+        frames = coded(frames, footage.fps, take.crf)
+    return [frames[at : at + RUN] for at in range(0, len(frames), RUN)]
 
 
-def imitation(footage: Footage, scene: Scene, background_m: float, seed: int) -> SnowStatistics:
+def coded(frames: Sequence[Frame], fps: float, crf: float) -> list[Frame]:
+    """Return frames as they come back from the coder, in their order."""
+    from rvsd_bench.media.recoding import H264
+
+    height, width, _ = frames[0].shape
+    coder = H264((height, width), fps, crf)
+    ready = [back for frame in frames for back in coder.push(frame)]
+    return ready + coder.finish()
+
+
+def imitation(footage: Footage, take: Take, background_m: float, seed: int) -> SnowStatistics:
     """Measure synthetic snow as the real snow of a footage was measured."""
-    return measure(imitate(footage, scene, background_m, seed), footage.threshold)
+    return measure(imitate(footage, take, background_m, seed), footage.threshold)
 
 
 def with_haze(scene: Scene, veil: float, background_m: float) -> Scene:

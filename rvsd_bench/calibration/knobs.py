@@ -17,8 +17,17 @@ FULL_FRAME_MM = 36.0
 
 
 @dataclass(frozen=True)
+class Take:
+    """A snowfall, and the coder that it went through on its way to the clip."""
+
+    scene: Scene
+    crf: float = 0.0
+    """H.264's constant rate factor; 0 for a clip that lost nothing."""
+
+
+@dataclass(frozen=True)
 class Knob:
-    """A number that is fitted: where it is in the scene, its range, and what is usual."""
+    """A number that is fitted: where it is in the take, its range, and what is usual."""
 
     path: str
     low: float
@@ -58,11 +67,17 @@ class Knob:
         return (place - self.place(self.usual)) * self.width / self.spread
 
 
-def knobs(frame_s: float, hfov_deg: float | None = None) -> tuple[Knob, ...]:
+CRF, USUAL_CRF = "coder.crf", 23.0
+
+
+def knobs(
+    frame_s: float, hfov_deg: float | None = None, crf: float | None = None
+) -> tuple[Knob, ...]:
     """Return the numbers that are fitted; no exposure is longer than a frame.
 
-    If the field of view is given it is not fitted: the rate is less certain without it, since a
-    longer lens sees more flakes of a size before one another.
+    What is given is not fitted. Without the field of view the rate is less certain, since a longer
+    lens sees more flakes of a size before one another. Coders drop what is faint: without its
+    coder, synthetic snow has grain that real footage has lost.
     """
     view = Knob("camera.hfov_deg", 6.0, 100.0, 40.0, math.log(2))
     optics = (
@@ -77,30 +92,38 @@ def knobs(frame_s: float, hfov_deg: float | None = None) -> tuple[Knob, ...]:
         Knob("snow.melted_min_mm", 0.05, 1.5, 0.2, math.log(2)),
         *(() if hfov_deg else (view,)),
         *optics,
+        *(() if crf is not None else (Knob(CRF, 10.0, 40.0, USUAL_CRF, 0.25),)),
         Knob("light.flake_gain", 0.25, 4.0, 1.25, math.log(1.6), per_clip=True),
         Knob("wind.velocity_m_per_s", -6.0, 6.0, per_clip=True),
     )
 
 
-def turned(base: Scene, turns: Sequence[Knob], places: Vector) -> Scene:
-    """Return a scene with the numbers at places in [0, 1]; of the wind only the part across.
+def turned(base: Take, turns: Sequence[Knob], places: Vector) -> Take:
+    """Return a take with the numbers at places in [0, 1]; of the wind only the part across.
 
     With the f-number goes the focal length that a full frame needs for the field of view.
     """
-    scene = base
+    scene, crf = base.scene, base.crf
     for knob, place in zip(turns, places, strict=True):
+        value = knob.value(float(place))
+        if knob.path == CRF:
+            crf = value
+            continue
         table, name = knob.path.split(".")
-        part, value = getattr(scene, table), knob.value(float(place))
+        part = getattr(scene, table)
         new = (value, *part.velocity_m_per_s[1:]) if table == "wind" else value
         scene = replace(scene, **{table: replace(part, **{name: new})})
-    if all(knob.path != "camera.f_number" for knob in turns):
-        return scene
-    focal_mm = min(max(full_frame_mm(scene.camera.hfov_deg), 1.0), 600.0)
-    return replace(scene, camera=replace(scene.camera, focal_mm=focal_mm))
+    if any(knob.path == "camera.f_number" for knob in turns):
+        focal_mm = min(max(full_frame_mm(scene.camera.hfov_deg), 1.0), 600.0)
+        scene = replace(scene, camera=replace(scene.camera, focal_mm=focal_mm))
+    return Take(scene, crf)
 
 
-def read_off(scene: Scene, path: str) -> float:
-    """Return the number of a scene that a knob turns; the f-number is that of a full frame."""
+def read_off(take: Take, path: str) -> float:
+    """Return the number of a take that a knob turns; the f-number is that of a full frame."""
+    scene = take.scene
+    if path == CRF:
+        return take.crf
     table, name = path.split(".")
     value = getattr(getattr(scene, table), name)
     if path == "wind.velocity_m_per_s":

@@ -13,9 +13,8 @@ from rvsd_bench.calibration.comparing import misfit
 from rvsd_bench.calibration.flakes import SnowStatistics
 from rvsd_bench.calibration.footage import Footage
 from rvsd_bench.calibration.imitating import imitation
-from rvsd_bench.calibration.knobs import Knob, Vector, read_off, turned
+from rvsd_bench.calibration.knobs import Knob, Take, Vector, read_off, turned
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators import Scene
 
 TOO_FAR = 30.0
 """The residual in every statistic of snow that cannot be simulated, in standard errors."""
@@ -32,7 +31,7 @@ class Trials:
     """
 
     footage: Sequence[Footage]
-    base: Scene
+    base: Take
     turns: Sequence[Knob]
     background_m: float
     seed: int
@@ -57,17 +56,17 @@ class Trials:
         """Return how many numbers a place has."""
         return int(self.columns.max()) + 1
 
-    def scene(self, clip: int, places: Vector) -> Scene:
-        """Return the scene of a clip."""
+    def take(self, clip: int, places: Vector) -> Take:
+        """Return the take of a clip."""
         return turned(self.base, self.turns, places[self.columns[clip]])
 
     def snow(self, clip: int, places: Vector) -> SnowStatistics | None:
         """Return the synthetic snow of a clip, or None if it cannot be simulated."""
         key = clip, places[self.columns[clip]].tobytes()
         if key not in self.done:
-            footage, scene = self.footage[clip], self.scene(clip, places)
+            footage, take = self.footage[clip], self.take(clip, places)
             try:
-                self.done[key] = imitation(footage, scene, self.background_m, self.seed)
+                self.done[key] = imitation(footage, take, self.background_m, self.seed)
             except InputError:
                 self.done[key] = None
         return self.done[key]
@@ -86,6 +85,11 @@ class Trials:
             pairs = zip(self.turns, places[columns], strict=True)
             unusual[columns] = [knob.surprise(float(place)) for knob, place in pairs]
         return np.concatenate([whole, unusual])
+
+    def cost(self, places: Vector) -> float:
+        """Return the sum of the squares of the residuals."""
+        residuals = self.residuals(places)
+        return float(residuals @ residuals)
 
     def with_right_count(self, places: Vector) -> Vector:
         """Return a place with the rate at which as many flakes are seen as in the real clips.

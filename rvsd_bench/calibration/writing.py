@@ -59,6 +59,8 @@ def _header(
     yield f"# Misfit {fit.misfit:.2f} standard errors. Fitted, with standard errors:"
     for number in fit.found:
         yield f"#   {describe_number(number)}"
+    if fit.crf:
+        yield f"# Seen through an H.264 coder of rate factor {fit.crf:.0f}, which is not in here."
     yield "# Fog is what the darkest things show, at most. The light of the air is each clip's."
 
 

@@ -34,6 +34,20 @@ if TYPE_CHECKING:
     help="Horizontal field of view, if it is known; else it is fitted, and the rate less certain.",
 )
 @click.option(
+    "--crf",
+    type=click.FloatRange(0, 45),
+    metavar="N",
+    help="Rate factor of the clip's H.264 coder, 0 for what lost nothing; else it is fitted.",
+)
+@click.option(
+    "--slowed",
+    type=click.FloatRange(0.1, 40),
+    default=1.0,
+    show_default=True,
+    metavar="TIMES",
+    help="How many times slower the clips play than the snow fell: slow motion.",
+)
+@click.option(
     "--trials",
     type=click.IntRange(1),
     default=160,
@@ -49,6 +63,8 @@ def calibrate(
     preset: str,
     background_m: float,
     hfov_deg: float | None,
+    crf: float | None,
+    slowed: float,
     trials: int,
     fps: float | None,
     seed: int,
@@ -75,6 +91,8 @@ def calibrate(
         background_m=background_m,
         trials=trials,
         hfov_deg=hfov_deg,
+        crf=crf,
+        slowed=slowed,
         fps=fps,
         seed=seed,
         report=common.say,

@@ -19,7 +19,7 @@ class H264:
     Frames come back in order, but later than they went in: x264 looks ahead.
     """
 
-    def __init__(self, size: tuple[int, int], fps: float, crf: int) -> None:
+    def __init__(self, size: tuple[int, int], fps: float, crf: float) -> None:
         self._size = size
         self._matrix = 1 if size[0] >= 720 else 5  # as players read untagged video
         self._reformatter = VideoReformatter()
