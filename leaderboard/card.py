@@ -45,6 +45,8 @@ def read_card(path: Path) -> Card:
 
 def card_from(values: dict[str, Any], where: str) -> Card:
     """Return the card that a mapping describes; an error begins with `where`."""
+    if isinstance(values.get("authors"), str):  # it would be taken for a list of letters
+        raise InputError(f'{where}: authors must be a list of names, such as ["A. Author"]')
     card = structure(Card, values, where)
     for field in fields(Card):
         value = getattr(card, field.name)
