@@ -119,7 +119,10 @@ def _markdown_table(group: Group) -> str:
     lines.append(_row("Rank", *(["Tie"] if tied else []), "Method", *heads))
     lines.append(_row("---", *(["---"] if tied else []), "---", *("---:" for _ in metrics)))
     for row in group.rows:
-        cells = [interval(row, m, best[m], _bold, _underlined) for m in metrics]
+        cells = [
+            f"{marked(row, m, best[m], _bold, _underlined)} {interval(row, m)}".rstrip()
+            for m in metrics
+        ]
         places = [row["rank"] or "–", *([row["tie_group"] or "–"] if tied else [])]
         lines.append(_row(*places, _plain(full_name(row)), *cells))
     remarks = [f"- Warning: {_plain(remark)}" for remark in group.remarks]
@@ -145,22 +148,27 @@ def full_name(row: Row) -> str:
     return f"{display_name(row)}{venue}{dagger}"
 
 
-def interval(
+def marked(
     row: Row,
     metric: str,
     best: list[float],
     first: Callable[[str], str],
     second: Callable[[str], str],
 ) -> str:
-    """Return a value with its interval, marked by `first` or `second` where it is so placed."""
+    """Return a value, marked by `first` or `second` where it is so placed."""
     value = number(row, metric)
     text = shown(metric, value)
     if value is not None and value in best and row["kind"] != "input" and _may_win(row):
-        text = (first if value == best[0] else second)(text)
+        return (first if value == best[0] else second)(text)
+    return text
+
+
+def interval(row: Row, metric: str) -> str:
+    """Return a value's interval in brackets, an empty text where there is none."""
     low, high = number(row, f"{metric}_ci_lo"), number(row, f"{metric}_ci_hi")
     if low is None or high is None:
-        return text
-    return f"{text} [{shown(metric, low)}, {shown(metric, high)}]"
+        return ""
+    return f"[{shown(metric, low)}, {shown(metric, high)}]"
 
 
 def _may_win(row: Row) -> bool:

@@ -10,6 +10,7 @@ from rvsd_bench.leaderboard.exports import (
     full_name,
     has_ties,
     interval,
+    marked,
     one_line,
     placed,
     title,
@@ -21,10 +22,10 @@ _TEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "[": "{[}", "*": "{*}",  # after the end of a row these two would be its options
     "†": r"$^\dagger$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}",
+    "|": r"\textbar{}",
 }  # fmt: skip
 _HEAD = """% Made by: rvsd-bench leaderboard build
-% Needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs}.
+% Needs \\usepackage{booktabs}.
 """
 _BEYOND = "% Some names hold letters that pdfLaTeX does not know: use XeLaTeX or LuaLaTeX.\n"
 
@@ -38,32 +39,39 @@ def latex(groups: Sequence[Group]) -> str:
 
 def _table(group: Group) -> str:
     metrics, best, tied = group.metrics, placed(group), has_ties(group)
-    arrows = {m: r"$\downarrow$" if m in LOWER_IS_BETTER else r"$\uparrow$" for m in metrics}
     columns = "l" + "c" * tied + "r" * len(metrics)
-    heads = ["Method", *(["Tie"] if tied else []), *(f"{LABELS[m]} {arrows[m]}" for m in metrics)]
+    heads = ["Method", *(["Tie"] if tied else []), *(_head(m) for m in metrics)]
     lines = [
         *(f"% Warning: {one_line(remark)}" for remark in group.remarks),
-        r"\begin{table}[t]\centering",
+        r"\begin{table}[t]\centering\small\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{_tex(title(group))}}}",
         rf"\begin{{tabular}}{{{columns}}}\toprule",
         " & ".join(heads) + r" \\\midrule",
     ]
     for row in group.rows:
         places = [row["tie_group"] or "--"] if tied else []
-        cells = [_tex(full_name(row)), *places, *(_cell(row, m, best[m]) for m in metrics)]
-        lines.append(" & ".join(cells) + r" \\")
+        values = [_value(row, m, best[m]) for m in metrics]
+        lines.append(" & ".join([_tex(full_name(row)), *places, *values]) + r" \\")
+        spans = [interval(row, m) for m in metrics]
+        if any(spans):
+            blank = [""] * (1 + tied)
+            small = [rf"{{\scriptsize {span}}}" if span else "" for span in spans]
+            lines.append(" & ".join([*blank, *small]) + r" \\")
     lines += [r"\bottomrule\end{tabular}"]
     lines += [rf"\par\footnotesize {_tex(note)}" for note in footnotes(group)]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _cell(row: Row, metric: str, best: list[float]) -> str:
-    text = interval(
-        row, metric, best, lambda t: rf"\textbf{{{t}}}", lambda t: rf"\underline{{{t}}}"
-    )
-    value, bracket, span = text.partition(" [")
-    value = value.replace("–", "--")
-    return f"{value} {{\\scriptsize [{span}}}" if bracket else value
+def _head(metric: str) -> str:
+    """Return a column's head; long ones stand on two lines."""
+    arrow = r"$\downarrow$" if metric in LOWER_IS_BETTER else r"$\uparrow$"
+    word, _, rest = LABELS[metric].partition(" ")
+    return rf"\shortstack[r]{{{word} {arrow}\\{rest}}}" if rest else f"{word} {arrow}"
+
+
+def _value(row: Row, metric: str, best: list[float]) -> str:
+    text = marked(row, metric, best, lambda t: rf"\textbf{{{t}}}", lambda t: rf"\underline{{{t}}}")
+    return text.replace("–", "--")
 
 
 def _tex(text: str) -> str:
