@@ -24,6 +24,7 @@ from rvsd_bench.generators.flight import (
     MARGIN_PX,
     TURN,
     Flight,
+    _far_first,
     _project,
     _sine,
     _stir,
@@ -95,7 +96,7 @@ class TurningFlight:
                 break
             room = count + 1
         rows = rows[:count]
-        return rows[np.argsort(-rows[:, DEPTH], kind="stable")]
+        return rows[_far_first(np.ascontiguousarray(rows[:, DEPTH]))]
 
     def narrowed(self, times_s: Array, region: Region) -> TurningFlight:
         """Return the flight of those flakes that a region may show at some times.
