@@ -22,7 +22,7 @@ import numpy as np
 from rvsd_bench.clip import Frame
 from rvsd_bench.colour import enc8, lin16
 from rvsd_bench.errors import unknown
-from rvsd_bench.recipe import bounded, distributions, load_toml, settle, structure
+from rvsd_bench.recipe import bounded, corners, distributions, load_toml, settle, structure
 from rvsd_bench.seeds import stream
 
 
@@ -73,13 +73,8 @@ class DegradationRecipe:
     where: str
 
     def __post_init__(self) -> None:
-        chances = dict(distributions(self.tree, self.where))
-        first = {path: chance.extremes()[0] for path, chance in chances.items()}
-        structure(Degradation, settle(self.tree, first.__getitem__), self.where)
-        for path, chance in chances.items():
-            for value in chance.extremes():
-                tree = settle(self.tree, {**first, path: value}.__getitem__)
-                structure(Degradation, tree, self.where)
+        for tree in corners(self.tree, self.where):
+            structure(Degradation, tree, self.where)
 
     def draw(self, *key: int | str) -> Degradation:
         """Return the degradation of one video, by the key of its random streams."""
@@ -149,7 +144,8 @@ def with_noise(frame: Frame, sensor: Sensor, *key: int | str) -> Frame:
     noise = ndtri(np.clip(number, _LEAST, 1 - 2 * _LEAST))  # of 0 and of 1 it would be endless
     noisy = light.astype(np.float32)[frame] + spread.astype(np.float32)[frame] * noise
     level = np.rint(np.clip(noisy, 0, 1) * np.float32(65535)).astype(np.uint16)
-    return enc8()[level]
+    seen: Frame = enc8()[level]
+    return seen
 
 
 def _squared_read_noise(sensor: Sensor) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from rvsd_bench.errors import unknown
 from rvsd_bench.generators.scene import Scene
-from rvsd_bench.recipe import distributions, load_toml, settle, structure
+from rvsd_bench.recipe import corners, distributions, load_toml, settle, structure
 from rvsd_bench.seeds import stream
 
 
@@ -38,17 +37,8 @@ class Recipe:
     where: str = "recipe"
 
     def __post_init__(self) -> None:
-        chances = dict(distributions(self.tree, self.where))
-        first = {path: chance.extremes()[0] for path, chance in chances.items()}
-        structure(Scene, settle(self.tree, first.__getitem__), self.where)
-        for path, chance in chances.items():
-            reached = {
-                path[: step.start()]: chances[path[: step.start()]].parameters[int(step[1])]
-                for step in re.finditer(r"\.choice\[(\d+)\]", path)
-            }
-            for value in chance.extremes():
-                choices = {**first, **reached, path: value}
-                structure(Scene, settle(self.tree, choices.__getitem__), self.where)
+        for tree in corners(self.tree, self.where):
+            structure(Scene, tree, self.where)
 
     def draw(self, seed: int, source_id: str = "", variant: int = 0) -> Scene:
         """Return the scene of one variant of one source; each number has its own stream."""

@@ -8,6 +8,7 @@ be a whole table, and hold distributions itself: so numbers that belong together
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -80,10 +81,10 @@ class Distribution:
 
     def extremes(self) -> tuple[Any, ...]:
         """Return the values that bound every draw (of a choice: all its values)."""
-        a, b = self.parameters[0], self.parameters[-1]
-        if self.kind == "normal":
-            return a - 3 * b, a + 3 * b
-        return self.parameters
+        if self.kind == "choice":
+            return self.parameters
+        a, b = map(float, self.parameters)  # between whole numbers lie others
+        return (a - 3 * b, a + 3 * b) if self.kind == "normal" else (a, b)
 
 
 def distributions(tree: Any, where: str, path: str = "") -> Iterator[tuple[str, Distribution]]:
@@ -117,6 +118,23 @@ def settle(tree: Any, choose: Callable[[str], Any], path: str = "") -> Any:
     if isinstance(tree, list):
         return [settle(value, choose, f"{path}[{i}]") for i, value in enumerate(tree)]
     return tree
+
+
+def corners(tree: Any, where: str) -> Iterator[Any]:
+    """Yield a recipe with each of its distributions in turn at each of the values that bound it.
+
+    The others are at their first one; what is inside a choice comes with the value that holds it.
+    """
+    chances = dict(distributions(tree, where))
+    first = {path: chance.extremes()[0] for path, chance in chances.items()}
+    yield settle(tree, first.__getitem__)
+    for path, chance in chances.items():
+        reached = {
+            path[: step.start()]: chances[path[: step.start()]].parameters[int(step[1])]
+            for step in re.finditer(r"\.choice\[(\d+)\]", path)
+        }
+        for value in chance.extremes():
+            yield settle(tree, {**first, **reached, path: value}.__getitem__)
 
 
 def _distribution(kind: str, given: Any, where: str) -> Distribution:

@@ -279,3 +279,23 @@ def test_an_unknown_camera_ends_the_command_with_2(tmp_path: Path, name: str, to
 def test_the_shipped_cameras_are_read_back_as_they_are() -> None:
     for name, camera in PRESETS.items():
         assert open_degradation(name).draw(0) == camera
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("codec = {kind = 'h264', crf = {uniform = [20, 30]}}", "codec.crf must be a whole number"),
+        (
+            "codec = {choice = [{kind = 'h264'}, {kind = 'jpeg', jpeg_quality = "
+            "{choice = [50, 500]}}]}",
+            "codec.jpeg_quality is 500",
+        ),
+    ],
+    ids=["between whole numbers", "inside the second choice"],
+)
+def test_a_camera_that_some_draw_would_break_is_refused_at_once(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "camera.toml").write_text(text)
+    with pytest.raises(InputError, match=told):
+        open_degradation(str(tmp_path / "camera.toml"))
