@@ -157,11 +157,12 @@ def _moments(path: Path, when: tuple[str, Any], count: int, times: Array) -> Arr
     """Return the time of each pose after the first, or raise InputError if they end too early."""
     kind, order = when
     if order is not None:
-        fits = order.shape == (count,) and np.isfinite(order).all()
-        late = np.diff(order) > 0 if fits else np.zeros(1, bool)
+        if order.shape != (count,):
+            raise InputError(f"{path}: {order.size} times for {count} poses; give one for each")
+        late = (np.diff(order, prepend=-np.inf) > 0) & np.isfinite(order)
         if not late.all():
-            second = int(np.argmin(late)) + 2
-            raise InputError(f"{path}: the {kind} of pose {second} is not after the one before it")
+            wrong = int(np.argmin(late)) + 1
+            raise InputError(f"{path}: the {kind} of pose {wrong} is not after the one before it")
     if kind == "time":
         since = np.asarray(order - order[0], np.float64)
         frame_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.0

@@ -243,6 +243,7 @@ def test_a_clip_that_cannot_be_used_ends_with_one_line_and_no_output(
         (["--preset", "heavy", "--recipe", "x.toml"], "--preset and --recipe"),
         (["--recipe", "nowhere.toml"], "nowhere.toml"),
         (["--depth", "constant:-3"], "constant:-3"),
+        (["--motion", "."], "motion '.' is a folder"),
         (["--depth", "nowhere.png"], "nowhere.png"),
         (["--motion", "drive:fast"], "drive:fast"),
         (["--split", "train=0.5,test=0.2"], "--split"),

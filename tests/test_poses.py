@@ -138,6 +138,9 @@ BAD = {
     "last 0.16 s, the clip 0.32 s": "".join(LINES[:5]),
     "the time of pose 5 is not after the one before": "".join(LINES[:4] + LINES[3:]),
     "the frame of pose 2 is not after the one before": HEADER + "".join(FRAMES[:1] * N),
+    "the time of pose 3 is not after the one before": "".join(
+        [*LINES[:2], LINES[2].replace("0.08", "nan"), *LINES[3:]]
+    ),
     "matrix of pose 1 is no rotation": "1 0 0 0 0 1 0 0 0 0 -1 0\n" * N,
     "at most 100": HEADER + "".join(FRAMES[:-1]) + f"{N - 1},0,0,50,0,0,0,1\n",
     "turns by 180 degrees": HEADER + "".join(FRAMES[:-1]) + f"{N - 1},0,0,0,0,1,0,0\n",
@@ -158,6 +161,13 @@ def test_a_bad_file_of_poses_is_refused_in_one_line(tmp_path: Path, told: str) -
 def test_json_that_holds_no_poses_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "p.json").write_text(text)
     with pytest.raises(InputError, match=r"p\.json"):
+        resolve_motion(_clip(), str(tmp_path / "p.json"))
+
+
+def test_json_with_more_times_than_poses_is_refused(tmp_path: Path) -> None:
+    poses = {"time_s": [0, 1], "position_m": [[0, 0, 0]], "rotation_xyzw": [[0, 0, 0, 1]]}
+    (tmp_path / "p.json").write_text(json.dumps(poses))
+    with pytest.raises(InputError, match=r"p\.json: 2 times for 1 poses"):
         resolve_motion(_clip(), str(tmp_path / "p.json"))
 
 

@@ -152,6 +152,10 @@ def _check(options: Options, variants: int) -> None:
     for name, value in numbers.items():
         if value is not None and not value > 0:
             raise InputError(f"{name} must be above 0, got {value}")
+    if Path(options.motion).is_dir():
+        raise InputError(
+            f"motion {options.motion!r} is a folder: give auto, static, drive:KMH or a file"
+        )
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -203,7 +207,7 @@ def described(spec: str) -> str:
     from rvsd_bench.files import sha256_file, tree_digest
 
     path = Path(spec.partition("?")[0])
-    if spec in ("auto", "ground", "static") or not path.exists():
+    if spec in ("auto", "ground", "mono", "static") or not path.exists():
         return spec
     return f"{Path(spec).name} {tree_digest(path) if path.is_dir() else sha256_file(path)}"
 
