@@ -79,8 +79,10 @@ class Paired:
     def by_source(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the sums of b - a and the weights within each source clip, sorted by source."""
         place = np.unique(self.sources, return_inverse=True)[1]
-        sums = np.bincount(place, weights=(self.b - self.a) * self.weights)
-        return sums, np.bincount(place, weights=self.weights)
+        sums, counts = np.zeros(self.n_sources), np.zeros(self.n_sources)
+        np.add.at(sums, place, (self.b - self.a) * self.weights)
+        np.add.at(counts, place, self.weights)
+        return sums, counts
 
 
 def pick(run: Run, name: str | None) -> Entry:

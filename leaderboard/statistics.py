@@ -49,7 +49,7 @@ def sign_flip_p(sums: NDArray[np.float64]) -> float:
 def _all_signs(n: int) -> NDArray[np.float64]:
     """Return half of all sign patterns, one a row: the other half has the same magnitudes."""
     bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
-    return 1.0 - 2.0 * bits
+    return np.where(bits, -1.0, 1.0)
 
 
 def smallest_p(n_sources: int) -> float:
