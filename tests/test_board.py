@@ -82,8 +82,9 @@ def test_the_order_of_additions_changes_no_byte(tmp_path: Path) -> None:
 
 def fill(number: int, home: Path, board: Path, runs: int, rows: int) -> None:
     for index in range(runs):
-        names = [f"m{number}-{index}-{k}" for k in range(rows)]
-        add(run(home / f"{number}-{index}", [row(n, 20.0) for n in names]), board)
+        mine = [f"m{number}-{index}-{k}" for k in range(rows)]
+        add(run(home / f"{number}-{index}", [row(n, 20.0) for n in mine]), board)
+        assert set(mine) <= set(names(board))  # what was added stays, whoever writes next
 
 
 def test_processes_that_add_at_once_lose_and_halve_nothing(tmp_path: Path) -> None:
