@@ -104,7 +104,6 @@ def _table(group: Group, runs: Sequence[Run]) -> dict[str, Any]:
         ],
         "rows": [_line(row, metrics, best, group.reported) for row in group.rows],
         "notes": footnotes(group),
-        "few_sources": _few_sources(group),
         "chart": None if group.reported else _chart(group),
         "heat": None if group.reported else _heat(group, runs),
     }
@@ -133,12 +132,6 @@ def _line(
 
 def _span(metric: str, low: float, high: float) -> str:
     return f"{shown(metric, low)} to {shown(metric, high)}"
-
-
-def _few_sources(group: Group) -> int | None:
-    """Return the number of source clips when it is too small for intervals to mean much."""
-    counts = [n for row in group.rows if (n := number(row, "n_sources")) is not None]
-    return int(min(counts)) if counts and min(counts) < 10 and not group.reported else None
 
 
 def _chart(group: Group) -> dict[str, Any] | None:

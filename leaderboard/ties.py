@@ -9,7 +9,7 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.leaderboard.comparing import count_wins, few_sources
 from rvsd_bench.leaderboard.pairing import Entry, pair
 from rvsd_bench.leaderboard.statistics import ALPHA, detectable, holm, sign_flip_p
-from rvsd_bench.leaderboard.table import Group, Pair, Row, Run, comparable, headline
+from rvsd_bench.leaderboard.table import Group, Pair, Row, Run, comparable, headline, number
 
 REFERENCES = {
     "the input": "identity",
@@ -28,15 +28,12 @@ def judged(group: Group, runs: Sequence[Run]) -> Group:
     """
     if group.reported:
         return group
-    remarks = list(_missing_references(group))
+    remarks = [*_few_sources(group), *_missing_references(group)]
     try:
         pairs = tuple(_pairs(group, [_entry(row, runs) for row in group.rows]))
     except InputError as error:
         remarks.append(f"no tie groups: {error}")
         return replace(group, remarks=tuple(remarks))
-    sources = [one.n_sources for one in pairs]
-    if sources and (text := few_sources(min(sources))):
-        remarks.insert(0, text)
     ties = _tie_groups([row["method_id"] for row in group.rows if row["rank"]], pairs)
     rows = tuple(
         {**row, "tie_group": str(ties[row["method_id"]]) if row["rank"] else ""}
@@ -89,6 +86,12 @@ def _tie_groups(ranked: Sequence[str], pairs: Sequence[Pair]) -> dict[str, int]:
         ties |= dict.fromkeys(joined, count)
         left = [other for other in others if other not in joined]
     return ties
+
+
+def _few_sources(group: Group) -> Iterator[str]:
+    counts = [n for row in group.rows if (n := number(row, "n_sources")) is not None]
+    if counts and (text := few_sources(int(min(counts)))):
+        yield text
 
 
 def _missing_references(group: Group) -> Iterator[str]:

@@ -42,6 +42,7 @@ def _run(
         "schema_version": 1, "run_id": folder.name, "protocol": "p-1", "dataset": "demo",
         "protocol_hash": "0123456789ab", "split": "test", "source": "measured", "valid": True,
         "dataset_manifest_sha256": "f" * 64, "trained": True, "benchmark_version": "1",
+        "n_sources": -(-max(len(v) for s in scores.values() for v in s.values()) // variants),
     } | shared  # fmt: skip
     rows: list[dict[str, Any]] = []
     long: list[dict[str, Any]] = []
