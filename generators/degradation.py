@@ -55,6 +55,16 @@ class Degradation:
     sensor: Sensor = Sensor()
     codec: Codec = Codec()
 
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        coder = {
+            "none": "not coded",
+            "h264": f"H.264 at crf {self.codec.crf}",
+            "jpeg": f"JPEG at quality {self.codec.jpeg_quality}",
+        }[self.codec.kind]
+        noise = f"noise of {self.sensor.electrons_at_white:g} electrons at white"
+        return f"{noise if self.sensor.electrons_at_white else 'no noise'}, {coder}"
+
 
 PRESETS: Mapping[str, Degradation] = {
     "phone": Degradation(Sensor(5000.0, 2.0), Codec("h264", crf=23)),

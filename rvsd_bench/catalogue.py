@@ -90,12 +90,17 @@ def protocols() -> list[Row]:
 
 
 def presets() -> list[Row]:
-    """List the shipped kinds of snowfall, and the recipes that draw another for every clip."""
+    """List the shipped kinds of snowfall, recipes that draw one for every clip, and cameras."""
     from rvsd_bench.generators import load_recipe, preset, preset_names, recipe_names
+    from rvsd_bench.generators.degradation import PRESETS
 
     kinds = [Row(name, preset(name).about, OURS) for name in preset_names()]
     recipes = [(name, str(load_recipe(name).tree["about"])) for name in recipe_names()]
-    return kinds + [Row(name, f"{about}: --recipe {name}", OURS) for name, about in recipes]
+    return [
+        *kinds,
+        *(Row(name, f"{about}: --recipe {name}", OURS) for name, about in recipes),
+        *(Row(name, f"{camera}: --degrade {name}", OURS) for name, camera in PRESETS.items()),
+    ]
 
 
 def datasets() -> list[Row]:

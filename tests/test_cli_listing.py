@@ -44,6 +44,14 @@ def test_baselines_are_listed_as_they_describe_themselves(listed) -> None:
     assert "affine?from=DIR" in rows["affine"]["needs"]
 
 
+def test_presets_tell_snowfalls_recipes_and_cameras_apart(listed) -> None:
+    rows = listed("presets")
+    assert {"moderate", "night", "rvsd_like.toml", "phone", "dusk"} <= set(rows)
+    told = "noise of 1200 electrons at white, JPEG at quality 50: --degrade webcam"
+    assert rows["webcam"]["about"] == told
+    assert "--recipe" in rows["rvsd_like.toml"]["about"]
+
+
 def test_a_network_says_for_each_preset_whether_it_is_trained(
     listed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
