@@ -74,7 +74,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def standard_error(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
     """Return the standard error of `sum(sums) / sum(counts)` over two or more source clips.
 
-    It is the linearised one of a ratio of cluster sums (Cochran 1977, section 6.4); with equal
+    It is the linearised one of a ratio of cluster sums (Cochran 1977, chapter 6); with equal
     counts that is the usual error of the mean of the sources' means.
     """
     n = len(sums)
