@@ -204,6 +204,20 @@ def test_clips_share_the_rate_and_have_each_their_own_wind(truth: Scene, footage
     assert [read_off(take, WIND) for take in takes] == pytest.approx([-3.6, 2.4])
 
 
+def test_a_scattered_place_is_given_the_rate_at_which_as_many_flakes_are_seen(
+    truth: Scene, footage: Footage
+) -> None:
+    run = Trials([footage], Take(truth), _turns(RATE, WIND), 40.0, 0, lambda trial, misfit: None)
+    sparse = run.start()
+    sparse[run.columns[0, 0]] = run.turns[0].place(0.6)
+    better = run.with_right_count(sparse)
+    counts = [run.snow(0, places).per_megapixel for places in (sparse, better)]
+    real = footage.statistics.per_megapixel
+    assert abs(math.log(counts[1] / real)) < 0.4 * abs(math.log(counts[0] / real))
+    assert better[run.columns[0, 1]] == sparse[run.columns[0, 1]]
+    assert run.cost(better) < run.cost(sparse)
+
+
 def test_two_clips_of_one_snowfall_are_fitted_together_each_with_its_own_wind(
     truth: Scene, footage: Footage
 ) -> None:
