@@ -99,8 +99,7 @@ def compare(a: Entry, b: Entry, metrics: Sequence[str] | None = None) -> Compari
     if not names:
         raise InputError(f"{a.where} and {b.where} have no metric in common")
     pairs = tuple(pair(a, b, name) for name in dict.fromkeys(names))
-    draws = int(str(a.setting("bootstrap_draws")))
-    found = [difference(paired, draws=draws) for paired in pairs]
+    found = [difference(paired, draws=a.draws) for paired in pairs]
     for paired, one in zip(pairs, found):
         _hold_to_table(a, paired.metric, one.mean_a)
         _hold_to_table(b, paired.metric, one.mean_b)

@@ -32,8 +32,23 @@ class Entry:
         """The method and its run, for messages."""
         return f"{self.row['method_id']!r} of {self.run.folder}"
 
-    def setting(self, key: str) -> object:
-        """Return a setting of the protocol that the run was made under."""
+    @property
+    def average(self) -> str:
+        """How the protocol averages: `macro`, the mean of videos, or `micro`, of frames."""
+        found = self._setting("average")
+        if found not in ("macro", "micro"):
+            raise InputError(f"{self.run.folder / 'manifest.json'}: no such average: {found!r}")
+        return str(found)
+
+    @property
+    def draws(self) -> int:
+        """How many times the protocol draws the source clips."""
+        found = self._setting("bootstrap_draws")
+        if not isinstance(found, int) or found < 1:
+            raise InputError(f"{self.run.folder / 'manifest.json'}: no number of draws: {found!r}")
+        return found
+
+    def _setting(self, key: str) -> object:
         protocol = self.run.manifest.get("protocol")
         if not isinstance(protocol, dict) or key not in protocol:
             raise InputError(
@@ -157,14 +172,14 @@ def pair(a: Entry, b: Entry, metric: str) -> Paired:
     keys = tuple(sorted(ours))
     for key in keys:
         for column in ("source_id", "n_frames"):
-            if ours[key][column] != theirs[key][column] or not ours[key][column]:
+            if ours[key][column] != theirs[key][column] or ours[key][column] in ("", "0"):
                 raise InputError(
                     f"{column} of video {'/'.join(key)} is missing, or not the same in "
                     f"{a.run.folder} and {b.run.folder}; evaluate again"
                 )
     return Paired(
         metric,
-        str(a.setting("average")),
+        a.average,
         keys,
         tuple(ours[key]["source_id"] for key in keys),
         _column(ours, keys, "n_frames"),

@@ -200,6 +200,23 @@ def test_an_incomplete_video_or_a_changed_table_is_refused(tmp_path: Path) -> No
         _compare(run)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (None, "does not hold its protocol's 'bootstrap_draws'|'average'"),
+        ({"average": "median", "bootstrap_draws": 10}, "no such average: 'median'"),
+        ({"average": "macro", "bootstrap_draws": "10"}, "no number of draws: '10'"),
+    ],
+)
+def test_a_manifest_that_does_not_say_how_to_average_is_refused(
+    protocol: object, message: str, tmp_path: Path
+) -> None:
+    run = _run(tmp_path / "run", {"a": {"psnr": [1.0, 2.0]}, "b": {"psnr": [2.0, 3.0]}})
+    (run / "manifest.json").write_text(json.dumps({"protocol": protocol}))
+    with pytest.raises(InputError, match=message):
+        _compare(run)
+
+
 def test_methods_are_chosen_by_id_or_by_the_name_that_tables_show(tmp_path: Path) -> None:
     one = {"psnr": [1.0, 2.0]}
     cells = {
