@@ -62,10 +62,10 @@ def test_as_many_flakes_are_seen_as_the_frustum_holds_by_the_size_law() -> None:
     expected = float(np.sum(law.number_per_m3 * solid / 3 * (reach**3 - VIEW.near_m**3)))
     counts = [
         len(_visible(_flight(scene, 0.5, seed).seen(time)))
-        for seed in range(4)
+        for seed in range(12)
         for time in (0.0, 3.7, 61.3)
     ]
-    assert np.mean(counts) / expected == pytest.approx(1.0, abs=0.03)
+    assert np.mean(counts) / expected == pytest.approx(1.0, abs=0.02)
     assert 0.5 < np.std(counts) / np.sqrt(expected) < 2
 
 
@@ -149,7 +149,7 @@ def test_a_flake_moves_on_from_frame_to_frame_as_its_speed_says() -> None:
     steady = speed * 0.04 * VIEW.focal_px / first[here][:, [DEPTH]]
     error = np.linalg.norm(move - steady, axis=1)
     assert len(ids) > 0.9 * len(first)
-    assert np.median(error) < 0.25 * np.median(np.linalg.norm(move, axis=1))
+    assert np.median(error) < 0.15 * np.median(np.linalg.norm(move, axis=1))
 
 
 def test_streaks_agree_with_the_motion_between_frames() -> None:

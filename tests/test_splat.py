@@ -49,8 +49,8 @@ def test_coverage_sums_to_the_area_whatever_blur_motion_and_place(opacity: float
                    du=run * np.cos(angle), dv=run * np.sin(angle))  # fmt: skip
         C, _ = _draw([row], opacity=opacity, size=(160, 160))
         errors.append((1 - C.astype(np.float64)).sum() / (opacity * np.pi * radius**2) - 1)
-    assert np.abs(errors).max() < 0.025
-    assert abs(np.mean(errors)) < 0.003
+    assert np.abs(errors).max() < 1e-3
+    assert abs(np.mean(errors)) < 1e-5
 
 
 @pytest.mark.parametrize(
