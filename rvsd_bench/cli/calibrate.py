@@ -73,12 +73,11 @@ def calibrate(
     """Fit snow, camera and haze to real falling snow, and write the recipe.
 
     REAL are clips of one snowfall from one camera that stands still, or that was stabilised; each
-    has its own exposure and wind across. Synthetic snow is sent through an H.264 coder before it is
-    measured, whose rate factor is fitted too: it is not part of the recipe. What is made small is the misfit of the numbers of flakes
+    has its own exposure and wind across. What is made small is the misfit of the numbers of flakes
     by area, contrast and elongation, of the area that they cover and of their motion, in standard
-    errors. The distance that is printed is judged by other flakes: the Jensen-Shannon divergence of
-    area, contrast and elongation, plus the squared logarithms of the ratios of number and of cover,
-    plus how far their motion is off.
+    errors, after a coder like the clip's. The distance that is printed is judged by other flakes:
+    the Jensen-Shannon divergence of area, contrast and elongation, plus the squared logarithms of
+    the ratios of number and of cover, plus how far their motion is off.
     """
     from rvsd_bench import generators
     from rvsd_bench.calibration import calibrating
