@@ -84,9 +84,8 @@ def generate(
     as soon as something cannot be written. `dry_run` writes nothing.
     """
     out = Path(out)
-    spoiled = _open_degradation(degrade)
     options = Options(
-        seed, depth, motion, layers, container, max_frames, size, fps, licence, spoiled
+        seed, depth, motion, layers, container, max_frames, size, fps, licence, _spoiled(degrade)
     )
     _check(options, variants)
     part, shares, chosen = parse_shard(shard), parse_split(split), open_recipe(recipe)
@@ -100,9 +99,7 @@ def generate(
     kept = _kept(out, jobs, force)
     todo = [job for job in part.of(jobs) if job.place.label not in kept]
     if dry_run:
-        from rvsd_bench.making.estimating import estimate
-
-        return Summary(out, plan, kept=kept, failed=plan.unreadable, estimate=estimate(todo))
+        return _foreseen(out, plan, kept, todo)
     with _locked(out, f"{part.index}-of-{part.count}"):
         if force:
             _discard_others(out, jobs)
@@ -113,7 +110,14 @@ def generate(
     return Summary(out, plan, made, kept, (*plan.unreadable, *failed))
 
 
-def _open_degradation(name: str | None) -> DegradationRecipe | None:
+def _foreseen(out: Path, plan: Plan, kept: tuple[str, ...], todo: Sequence[Job]) -> Summary:
+    """Return what a run would find and take."""
+    from rvsd_bench.making.estimating import estimate
+
+    return Summary(out, plan, kept=kept, failed=plan.unreadable, estimate=estimate(todo))
+
+
+def _spoiled(name: str | None) -> DegradationRecipe | None:
     from rvsd_bench.generators.degradation import open_degradation
 
     return None if name is None else open_degradation(name)
