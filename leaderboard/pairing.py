@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from rvsd_bench.leaderboard.table import Row, Run, display_name, number
 
 VideoKey = tuple[str, str]
 """Split and name of a video."""
+_SAME_RUN = ("run_id", "protocol_hash", "dataset", "method_id")
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,36 @@ class Entry:
         return found
 
     def _setting(self, key: str) -> object:
-        protocol = self.run.manifest.get("protocol")
-        if not isinstance(protocol, dict) or key not in protocol:
-            raise InputError(
-                f"{self.run.folder / 'manifest.json'} does not hold its protocol's {key!r}; "
-                "evaluate again with --force"
-            )
-        return protocol[key]
+        own = self.row["protocol_hash"]
+        for protocol in _protocols(self.run):
+            if key in protocol and protocol.get("hash", own) == own:
+                return protocol[key]
+        raise InputError(
+            f"{self.run.folder / 'manifest.json'} does not hold the {key!r} of protocol "
+            f"{self.row['protocol']}; evaluate again with --force"
+        )
 
     def videos(self, metric: str) -> dict[VideoKey, Row]:
         """Return the rows of `per_video.csv` for one metric."""
-        mine = (row for row in self.run.videos if row["method_id"] == self.row["method_id"])
-        return {(row["split"], row["video"]): row for row in mine if row["metric"] == metric}
+        mine = (row for row in self._rows() if row["metric"] == metric)
+        return {(row["split"], row["video"]): row for row in mine}
 
     def metrics(self) -> list[str]:
         """Return the metrics that the method has scores of, in the order of the run."""
-        mine = (row for row in self.run.videos if row["method_id"] == self.row["method_id"])
-        return list(dict.fromkeys(row["metric"] for row in mine if row["mean"]))
+        return list(dict.fromkeys(row["metric"] for row in self._rows() if row["mean"]))
+
+    def _rows(self) -> Iterator[Row]:
+        """Yield the videos of this row: a board holds others of the same method."""
+        wanted = [self.row[name] for name in _SAME_RUN]
+        return (row for row in self.run.videos if [row[name] for name in _SAME_RUN] == wanted)
+
+
+def _protocols(run: Run) -> Iterator[Mapping[str, Any]]:
+    """Yield the protocol of a run, or those of the runs that were added to a board."""
+    added = run.manifest.get("runs", ())
+    for facts in (run.manifest, *(added if isinstance(added, list) else ())):
+        if isinstance(facts, dict) and isinstance(facts.get("protocol"), dict):
+            yield facts["protocol"]
 
 
 @dataclass(frozen=True)
@@ -117,8 +132,13 @@ def pick(run: Run, name: str | None) -> Entry:
     if not found:
         raise unknown(f"method in {run.folder}", name, ids)
     if len(found) > 1:
+        if len({row["method_id"] for row in found}) == 1:
+            raise InputError(
+                f"{run.folder} holds {name!r} on several sets of frames or under several protocols;"
+                " compare the runs that it was made of"
+            )
         raise InputError(
-            f"{len(found)} methods of {run.folder} are called {name!r}; give one by its id: "
+            f"{len(found)} rows of {run.folder} are called {name!r}; give one by its id: "
             f"{', '.join(row['method_id'] for row in found)}"
         )
     return Entry(run, found[0])

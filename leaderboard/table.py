@@ -17,7 +17,10 @@ Row: TypeAlias = dict[str, str]
 """Column of `leaderboard.csv` -> text; an empty text means that there is no value, never zero."""
 
 LOWER_IS_BETTER = frozenset({"lpips", "warp_err", "tof", "tlp", "flicker"})
-_VIDEO_NEEDS = ("run_id", "method_id", "split", "video", "metric", "mean")
+_VIDEO_NEEDS = (
+    *("run_id", "protocol_hash", "method_id", "dataset", "split", "video", "n_frames", "metric"),
+    *("mean", "status", "source_id"),
+)
 REPORTED_NEEDS = ("method_name", "protocol", "dataset", "split", "source_ref")
 
 

@@ -17,6 +17,7 @@ from scipy import stats
 from rvsd_bench.cli.leaderboard import leaderboard as command
 from rvsd_bench.columns import LEADERBOARD, PER_VIDEO, csv_lines
 from rvsd_bench.errors import InputError
+from rvsd_bench.leaderboard.board import add
 from rvsd_bench.leaderboard.build import build
 from rvsd_bench.leaderboard.comparing import Comparison, compare
 from rvsd_bench.leaderboard.pairing import pick
@@ -203,7 +204,7 @@ def test_an_incomplete_video_or_a_changed_table_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        (None, "does not hold its protocol's 'bootstrap_draws'|'average'"),
+        (None, "does not hold the 'average' of protocol p-1"),
         ({"average": "median", "bootstrap_draws": 10}, "no such average: 'median'"),
         ({"average": "macro", "bootstrap_draws": "10"}, "no number of draws: '10'"),
     ],
@@ -215,6 +216,27 @@ def test_a_manifest_that_does_not_say_how_to_average_is_refused(
     (run / "manifest.json").write_text(json.dumps({"protocol": protocol}))
     with pytest.raises(InputError, match=message):
         _compare(run)
+
+
+def test_a_board_of_several_protocols_and_frames_is_tested_as_its_runs_are(tmp_path: Path) -> None:
+    ladder = _ladder()
+    runs = [
+        _run(tmp_path / "one", {m: ladder[m] for m in ("top", "low")}),
+        _run(tmp_path / "two", {m: ladder[m] for m in ("near top", "middle", "near middle")}),
+        _run(tmp_path / "three", _ladder(8), dataset_manifest_sha256="e" * 64),
+        _run(tmp_path / "four", ladder, average="micro", protocol_hash="ba9876543210"),
+    ]
+    for run in runs:
+        facts = json.loads((run / "manifest.json").read_text())
+        facts["protocol"]["hash"] = read_run(run).rows[0]["protocol_hash"]
+        (run / "manifest.json").write_text(json.dumps(facts))
+        add(run, tmp_path / "board")
+    apart, together = build(runs, tmp_path / "a"), build([tmp_path / "board"], tmp_path / "b")
+    assert [_ties(part) for part in together] == [_ties(part) for part in apart]
+    assert [part.pairs for part in together] == [part.pairs for part in apart]
+    assert all("1" in _ties(part).values() for part in together)
+    with pytest.raises(InputError, match="'top' on several sets of frames"):
+        pick(read_run(tmp_path / "board"), "top")
 
 
 def test_methods_are_chosen_by_id_or_by_the_name_that_tables_show(tmp_path: Path) -> None:
@@ -229,7 +251,7 @@ def test_methods_are_chosen_by_id_or_by_the_name_that_tables_show(tmp_path: Path
     )
     assert pick(run, "Input").row["method_id"] == "identity"
     assert pick(run, "c@2").row["method_id"] == "c@2"
-    with pytest.raises(InputError, match=r"2 methods .* called 'c'.*c@1, c@2"):
+    with pytest.raises(InputError, match=r"2 rows .* called 'c'.*c@1, c@2"):
         pick(run, "c")
     with pytest.raises(InputError, match=r"4 methods: a, identity, c@1, c@2; choose by --a"):
         pick(run, None)
