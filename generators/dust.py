@@ -26,19 +26,23 @@ from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.population import View
 from rvsd_bench.generators.scene import Camera
 from rvsd_bench.generators.size_law import SizeLaw
-from rvsd_bench.generators.splat import PIXEL_VARIANCE
+from rvsd_bench.generators.tiles import blur, scatter
 from rvsd_bench.seeds import stream
 
 SHELLS = 5
 TILE_PX, GRID = 512, 2
 """A tile repeats after so many pixels, and is sampled so many times per pixel."""
 SHEETS, TAPS = 3, 3
-"""Where flakes come nearer: sheets per shell, and moments of the exposure they are seen at."""
+"""Where flakes come nearer: sheets per shell, and moments of the exposure they are seen at, fewer
+where they are not `TAP_PX` apart."""
+TAP_PX = 1.5
 STEP = 16
 """Steps of the depth table per entry of a shell's share."""
 PIECE_PX = 640
 """So many pixels of a row are drawn at once."""
 SLOWEST_APPROACH_M_PER_S = 0.5
+UNIT = 8192
+"""Weights of sheets are whole numbers of its inverse: all of them at once stay below 2 ** 31."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -58,6 +62,8 @@ class Dust:
     """[S, 3] relative to the camera; the third is 0 where shells keep their depth."""
     shutter_s: float
     focal_px: float
+    taps: NDArray[np.int64]
+    """[S] at how many moments of the exposure a shell is seen; all are if there is a `passage`."""
     passage: Passage | None = None
     """What goes by a camera that follows a path; then the velocity is a mean."""
 
@@ -84,7 +90,8 @@ class Dust:
             rows = self._places(time_s, 1, y, sheet_m, shift)
         else:
             columns, rows, weight = self._on_path(self.passage, time_s, x, y)
-        _draw(self.tiles, self.share, columns, rows, weight, depth, light, C, P)
+        taps = np.minimum(self.taps, columns.shape[2])
+        _draw(self.tiles, self.share, columns, rows, weight, taps, depth, light, C, P)
 
     def _sheets(self, time_s: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return depth in metres, weight and shift of the sheets of each shell, each [S, K]."""
@@ -95,7 +102,7 @@ class Dust:
         first = np.arange(SHEETS) / SHEETS + _GOLDEN * np.arange(len(near))[:, None]
         turn = first - speed * time_s / (far - near)
         depth = far - (turn - np.floor(turn)) * (far - near)
-        weight = np.sin(np.pi * turn) ** 2 / TAPS
+        weight = np.sin(np.pi * turn) ** 2 / self.taps[:, None]
         shift = TILE_PX * (_GOLDEN * (SHEETS * np.floor(turn) + np.arange(SHEETS)) % 1)
         return depth, weight.astype(np.float32), shift
 
@@ -113,8 +120,8 @@ class Dust:
         exposure.
         """
         speed = self.velocity_m_per_s[:, 2][:, None, None]
-        taps = (np.arange(TAPS) + 0.5) / TAPS if speed.any() else np.zeros(1)
-        moment = taps * self.shutter_s
+        flown = (np.arange(TAPS) + 0.5) / self.taps[:, None, None] if speed.any() else np.zeros(1)
+        moment = flown * self.shutter_s
         own = self.depth_m[:, None, None]
         scale = (sheet_m[..., None] + speed * moment) / own
         drift = self.focal_px / own * self.velocity_m_per_s[:, axis][:, None, None]
@@ -224,6 +231,12 @@ def fill_shells(
         _tile(shell, view.focal_px, camera.psf_sigma_px, streak, bool(velocity[0, 2]), (*key, i))
         for i, (shell, streak) in enumerate(zip(shells, streaks, strict=True))
     ]
+    taps = np.full(SHELLS, TAPS * SHEETS)
+    if passing is None:
+        corner_m = depth_m * math.hypot(*view.size) / 2 / view.focal_px
+        swept = np.hypot(*velocity[:, :2].T) + np.abs(velocity[:, 2]) * corner_m / depth_m
+        streak_px = camera.shutter_s * view.focal_px * swept / depth_m
+        taps = np.clip(np.ceil(streak_px / TAP_PX), 1, TAPS).astype(np.int64)
     return Dust(
         np.stack(tiles),
         share.astype(np.float32),
@@ -232,6 +245,7 @@ def fill_shells(
         velocity,
         camera.shutter_s,
         view.focal_px,
+        taps,
         passing,
     )
 
@@ -258,61 +272,9 @@ def _tile(
     grid = np.zeros((side, side))
     if count:
         upto = np.cumsum(per_px2) / per_px2.sum()
-        _scatter(draw.random((count, 4)), upto, shell.from_m**3, shell.to_m**3, hides, grid)
-    blurred = _blur(grid, psf_sigma_px, np.zeros(2) if sheets else streak_px)
+        scatter(draw.random((count, 4)), upto, shell.from_m**3, shell.to_m**3, hides, grid)
+    blurred = blur(grid, 1 / GRID, psf_sigma_px, np.zeros(2) if sheets else streak_px)
     return np.rint(np.clip(blurred, 0, 1, out=blurred) * 65535).astype(np.uint16)
-
-
-@numba.njit("void(f8[:,::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[:,::1])", cache=True)
-def _scatter(numbers: Any, upto: Any, low: Any, high: Any, hides: Any, grid: Any) -> None:
-    """Add what each flake hides to the cell of a tile that it lies in.
-
-    `numbers` [N, 4] in [0, 1) say of a flake its class, whose cumulative shares are `upto`, its
-    depth, whose cube lies evenly between the bounds, and its place. `hides` is for a depth of 1.
-    """
-    steps, side, last = 8192, len(grid), len(upto) - 1
-    first = np.empty(steps, np.int16)  # the search for a class begins near it
-    k = 0
-    for step in range(steps):
-        while k < last and upto[k] <= step / steps:
-            k += 1
-        first[step] = k
-    for i in range(len(numbers)):
-        k = first[int(numbers[i, 0] * steps)]
-        while k < last and upto[k] <= numbers[i, 0]:
-            k += 1
-        depth = np.cbrt(low[k] + numbers[i, 1] * (high[k] - low[k]))
-        grid[int(numbers[i, 2] * side), int(numbers[i, 3] * side)] += hides[k] / (depth * depth)
-
-
-def _blur(
-    grid: NDArray[np.float64], psf_sigma_px: float, streak_px: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Blur a tile, which repeats, by the lens, the pixel and an even streak."""
-    from scipy.fft import irfft2, rfft2
-
-    across = np.fft.rfftfreq(grid.shape[1], 1 / GRID)
-    down = np.fft.fftfreq(grid.shape[0], 1 / GRID)
-    variance = psf_sigma_px**2 + PIXEL_VARIANCE
-    lens = [np.exp(-2 * np.pi**2 * variance * axis**2) for axis in (down, across)]
-    waves = rfft2(grid)
-    waves *= lens[0][:, None]
-    waves *= lens[1]
-    if streak_px.any():
-        waves *= _sinc(down * streak_px[1], across * streak_px[0])
-    return np.asarray(irfft2(waves, grid.shape, overwrite_x=True))
-
-
-def _sinc(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return sinc(rows + columns), float64 [R, C], from the sines of each alone."""
-    sums = rows[:, None] + columns
-    sines = np.outer(np.sin(np.pi * rows), np.cos(np.pi * columns))
-    sines += np.outer(np.cos(np.pi * rows), np.sin(np.pi * columns))
-    small = np.abs(sums) < 1e-6
-    sums[small] = 1.0
-    sines /= np.pi * sums
-    sines[small] = 1.0
-    return sines
 
 
 def _poisson(quantile: float, mean: float) -> int:
@@ -323,22 +285,26 @@ def _poisson(quantile: float, mean: float) -> int:
 
 @numba.njit(cache=True, error_model="numpy")
 def _look_up(tile: Any, rows: Any, columns: Any, at: int, part: Any, sums: Any) -> None:
-    """Add to `sums` what a sheet shows from pixel `at` on, `part` being its share of each tap.
+    """Write to `sums` what the sheets of a shell show from pixel `at` on, by their shares `part`.
 
-    `rows` [taps] and `columns` [taps, W] say where the pixels lie in the tile.
+    `rows` [sheets, taps] and `columns` [sheets, taps, W] say where the pixels lie in the tile.
+    Three sheets are looked at at once, to store the sums less often; whole numbers are quicker.
     """
     n = len(sums)
-    for tap in range(0, len(rows) - 2, 3):  # three at once, to store the sums less often
-        first, second, third = tile[rows[tap]], tile[rows[tap + 1]], tile[rows[tap + 2]]
-        one, two = columns[tap, at : at + n], columns[tap + 1, at : at + n]
-        three = columns[tap + 2, at : at + n]
-        for x in range(n):
-            level = np.uint32(first[one[x]]) + np.uint32(second[two[x]])
-            sums[x] += part * np.float32(np.uint32(level + np.uint32(third[three[x]])))
-    for tap in range(len(rows) - len(rows) % 3, len(rows)):
-        first, one = tile[rows[tap]], columns[tap, at : at + n]
-        for x in range(n):
-            sums[x] += part * np.float32(first[one[x]])
+    sums[:] = 0
+    for tap in range(rows.shape[1]):
+        if len(rows) == 1:
+            only, where = tile[rows[0, tap]], columns[0, tap, at : at + n]
+            for x in range(n):
+                sums[x] += np.int32(np.int32(only[where[x]]) * part[0])
+        else:
+            first, second, third = tile[rows[0, tap]], tile[rows[1, tap]], tile[rows[2, tap]]
+            one, two = columns[0, tap, at : at + n], columns[1, tap, at : at + n]
+            three, a, b, c = columns[2, tap, at : at + n], part[0], part[1], part[2]
+            for x in range(n):
+                level = np.int32(np.int32(first[one[x]]) * a)
+                level = np.int32(level + np.int32(np.int32(second[two[x]]) * b))
+                sums[x] += np.int32(level + np.int32(np.int32(third[three[x]]) * c))
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -351,30 +317,35 @@ def _range(depth: Any) -> Any:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _cover(sums: Any, share: Any, depth: Any, whole: bool, light: Any, C: Any, P: Any) -> None:
+def _cover(
+    sums: Any, share: Any, depth: Any, whole: bool, light: Any, hidden: Any, C: Any, P: Any
+) -> None:
     """Draw a row of one shell over the planes; `whole` if it lies before all pixels entirely."""
-    one = np.float32(1.0)
+    one, unit = np.float32(1.0), np.float32(1 / (65535 * UNIT))
+    for x in range(len(sums)):
+        hidden[x] = np.float32(sums[x]) * unit
     if not whole:
         for x in range(len(sums)):
-            sums[x] *= share[depth[x] // STEP]
+            hidden[x] *= share[depth[x] // STEP]
     for x in range(len(sums)):
-        alpha = min(sums[x], one)
+        alpha = min(hidden[x], one)
         C[x] = C[x] * (one - alpha)
         P[x] = P[x] * (one - alpha) + alpha * light
 
 
 @numba.njit(
-    "void(u2[:,:,::1], f4[:,::1], u2[:,:,:,::1], u2[:,:,:,::1], f4[:,::1], u2[:,::1], f4[::1],"
-    "f4[:,::1], f4[:,::1])",
+    "void(u2[:,:,::1], f4[:,::1], u2[:,:,:,::1], u2[:,:,:,::1], f4[:,::1], i8[::1], u2[:,::1],"
+    "f4[::1], f4[:,::1], f4[:,::1])",
     cache=True,
     error_model="numpy",
 )
 def _draw(
-    tiles: Any, share: Any, columns: Any, rows: Any, weight: Any, depth: Any, light: Any, C: Any,
-    P: Any,
+    tiles: Any, share: Any, columns: Any, rows: Any, weight: Any, taps: Any, depth: Any,
+    light: Any, C: Any, P: Any,
 ) -> None:  # fmt: skip
     """Draw piece by piece of each row, so that the pieces of all arrays stay near the processor."""
-    buffer, (height, width) = np.empty(PIECE_PX, np.float32), depth.shape
+    buffer, hidden = np.empty(PIECE_PX, np.int32), np.empty(PIECE_PX, np.float32)
+    part, (height, width) = np.rint(UNIT * weight).astype(np.int32), depth.shape
     for y in range(height):
         for at in range(0, width, PIECE_PX):
             end = min(at + PIECE_PX, width)
@@ -383,9 +354,7 @@ def _draw(
             for s in range(len(tiles) - 1, -1, -1):  # far ones first
                 if share[s, high] == 0.0:
                     continue  # all that is seen here is nearer than the shell
-                sums[:] = 0.0
-                for k in range(columns.shape[1]):
-                    part = weight[s, k] * np.float32(1 / 65535)
-                    _look_up(tiles[s], rows[s, k, :, y], columns[s, k], at, part, sums)
+                n = taps[s]
+                _look_up(tiles[s], rows[s, :, :n, y], columns[s, :, :n], at, part[s], sums)
                 whole, c, p = share[s, low] == 1.0, C[y, at:end], P[y, at:end]
-                _cover(sums, share[s], deep, whole, light[s], c, p)
+                _cover(sums, share[s], deep, whole, light[s], hidden, c, p)

@@ -83,7 +83,9 @@ def test_sheets_are_invisible_where_they_turn_back() -> None:
     times = np.linspace(0, 3, 4000)
     weights = np.array([dust._sheets(t)[1] for t in times])
     assert np.abs(np.diff(weights, axis=0)).max() < 0.05
-    assert weights.sum(axis=2) == pytest.approx(0.5)  # three sheets, each seen at three moments
+    assert dust.taps.tolist() == sorted(dust.taps, reverse=True)  # what is near streaks farther
+    for moments, each in zip(dust.taps, weights.sum(axis=2).T, strict=True):
+        assert moments * each == pytest.approx(1.5)  # three sheets
 
 
 def test_grain_moves_with_the_wind_at_the_pace_of_its_depth() -> None:
