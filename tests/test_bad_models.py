@@ -212,6 +212,9 @@ def test_an_untrained_network_says_so_loudly_and_is_scored_only_on_demand(
         ("false", "video"), ("true", "classical"),
     ]  # fmt: skip
     assert rows[0]["notes"] == "untrained"
+    code, out, _ = run("evaluate", bare, *words[:-1], "--allow-untrained")
+    assert code == 0 and out.splitlines()[2].endswith("untrained, not ranked")
+    assert "ranked" not in out.splitlines()[3]
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert "--allow-untrained" in manifest["command"]
 

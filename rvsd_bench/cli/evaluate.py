@@ -113,7 +113,9 @@ def _table(result: Evaluation) -> str:
     lines = [["method", *metrics, ""]]
     for row in result.rows:
         cells = [_cell(row, name, CARDS[name].decimals) for name in metrics]
-        lines.append([row["method_id"], *cells, "" if row["valid"] == "true" else "not ranked"])
+        untrained = "untrained, not ranked" if row["trained"] == "false" else ""
+        mark = untrained if row["valid"] == "true" else "not ranked"
+        lines.append([row["method_id"], *cells, mark])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["  ".join(x.ljust(w) for x, w in zip(line, widths)).rstrip() for line in lines]
     plan = result.plan
