@@ -77,8 +77,14 @@ def follow_parallax(clip: Clip, ride: Motion) -> Parallax | None:
     focus = np.array(ride.focus_of_expansion) * WIDTH_PX / clip.size[1]
     firsts = range(0, len(clip) - apart, step)
     wanted = sorted({index + later for index in firsts for later in (0, apart)})
-    greys = {index: _grey(small(clip, index)) for index in wanted}
-    found = [_read(greys[index], greys[index + apart], focus, path_m) for index in firsts]
+    greys: dict[int, NDArray[np.uint8]] = {}
+    found = []
+    for index in wanted:
+        greys[index] = _grey(small(clip, index))
+        first = index - apart
+        if first in firsts:
+            found.append(_read(greys[first], greys[index], focus, path_m))
+            greys = {known: grey for known, grey in greys.items() if known > first}
     inverse, trust = (np.stack(parts) for parts in zip(*found, strict=True))
     return Parallax(step, *_steadied(inverse, trust))
 
