@@ -38,8 +38,11 @@ LIMITS = Limits()
 _DIRECTORY_BYTES = 128 * 2**20
 _NAME_BYTES, _PATH_BYTES, _DEPTH = 255, 1000, 8
 _KINDS = (0, stat.S_IFREG, stat.S_IFDIR)
-_FAULTS = (BadZipFile, ValueError, NotImplementedError, EOFError, struct.error, zlib.error)
-_FAULTS += (RuntimeError, OverflowError)
+_FAULTS: tuple[type[Exception], ...] = (
+    *(BadZipFile, ValueError, NotImplementedError, EOFError, struct.error, zlib.error),
+    *(RuntimeError, OverflowError),
+)
+"""What zipfile may raise over bytes that are no archive."""
 
 
 def is_archive(path: Path) -> bool:

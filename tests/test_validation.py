@@ -70,6 +70,32 @@ def test_swapped_channels_are_found(moving: list[Frame]) -> None:
     assert codes(counts) == ["swapped"]
 
 
+def test_swapped_channels_are_found_under_snow_that_outweighs_them(moving: list[Frame]) -> None:
+    rng = np.random.default_rng(3)
+    hidden = [
+        np.where(rng.random((*f.shape[:2], 1)) < 0.5, 255, 40 + f[..., ::-1] // 2) for f in moving
+    ]
+    frames = [frame.astype(np.uint8) for frame in hidden]
+    counts = seen(frames, moving).counts
+    assert sum(float(np.square(f - 1.0 * m).sum()) for f, m in zip(frames, moving)) > 0.8 * sum(
+        float(np.square(f[..., ::-1] - 1.0 * m).sum()) for f, m in zip(frames, moving)
+    )
+    assert codes(counts) == ["swapped"]
+    right = [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
+    assert codes(seen(right, moving).counts) == []
+
+
+def test_grey_frames_have_no_channels_to_swap(moving: list[Frame]) -> None:
+    grey = [np.repeat(frame[..., :1], 3, axis=2) for frame in moving]
+    assert codes(seen(noisy(grey), moving).counts) == []
+    assert codes(seen(noisy(moving), grey).counts) == []
+    red, blue = ([np.clip(frame, 9, 240) + np.uint8(9 * i) for frame in grey] for i in range(2))
+    for one, other in zip(red, blue):  # a tint that rounding may leave is no colour either
+        one[3, 3] = other[3, 3] = 100
+        one[3, 3, 0] = other[3, 3, 2] = 101
+    assert codes(seen(blue, red).counts) == []
+
+
 def test_a_missing_frame_is_not_taken_for_a_neighbour(moving: list[Frame]) -> None:
     watch = Watch()
     watch.see(moving[0], moving[0])

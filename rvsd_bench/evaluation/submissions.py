@@ -9,10 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from rvsd_bench.baselines.frames import Submission
 from rvsd_bench.clip import Frame
 from rvsd_bench.columns import SCHEMA_VERSION
@@ -26,7 +22,7 @@ from rvsd_bench.evaluation.contender import InOrder, pixels_sha256, told
 from rvsd_bench.evaluation.handed_in import MANIFEST_FILE, opened, read_manifest
 from rvsd_bench.evaluation.methods import submission
 from rvsd_bench.evaluation.runfiles import FrameScores
-from rvsd_bench.evaluation.validation import Problem, Watch, copies, judge
+from rvsd_bench.evaluation.validation import Problem, Watch, copies, is_turned, judge
 from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.leaderboard.card import CARD_FILE, read_card
 from rvsd_bench.media.images import read_image, read_size
@@ -37,10 +33,6 @@ WITHOUT_TRUTH = (
     "whether frames are the clean ones: the clean frames are not here",
     "shifts and swapped channels against the clean frames: they were judged by the snowy ones",
 )
-_SIDE = 160
-_COLOURED = 1.0
-"""Grey levels that red minus blue must vary by for its sign to tell anything."""
-_TURNED = -0.5
 
 
 @dataclass(frozen=True)
@@ -257,29 +249,11 @@ def _compare(
         return
     seen.restored.see(frame, truth)
     seen.snowy.see(given, truth)
-    seen.turned += _is_turned(frame, given) if truth is None else 0
-    digests = (pixels_sha256(side) if side is not None else "" for side in (frame, truth, given))
-    seen.rows.append(FrameScores(frame_id, None, None, *digests))
-
-
-def _is_turned(frame: Frame, given: Frame) -> bool:
-    """Tell whether red minus blue varies over a frame opposite to its input.
-
-    Haze and its removal change by how much it varies, but not in which sense.
-    """
-    one, other = (_red_minus_blue(side) for side in (frame, given))
-    spread = float(one.std() * other.std())
-    if min(float(one.std()), float(other.std())) < _COLOURED:
-        return False
-    return float(((one - one.mean()) * (other - other.mean())).mean()) < _TURNED * spread
-
-
-def _red_minus_blue(frame: Frame) -> NDArray[np.float64]:
+    seen.turned += truth is None and is_turned(frame, given)
     height, width = frame.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.float64)
-    return small[..., 0] - small[..., 2]
+    mine, theirs = pixels_sha256(frame), pixels_sha256(given)
+    ref = pixels_sha256(truth) if truth is not None else ""
+    seen.rows.append(FrameScores(frame_id, width, height, mine, ref, theirs))
 
 
 def _moved(video: Video, moved: dict[int, int], frames: int) -> Iterator[Problem]:

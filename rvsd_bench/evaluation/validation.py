@@ -9,12 +9,16 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
 from rvsd_bench.evaluation.runfiles import FrameScores
 
 CLEARLY = 10**0.1
 """How many times smaller a squared error must be to count: 1 dB of PSNR."""
+COLOURED = 1.0
+"""Grey levels by which red minus blue must vary for its sense to tell anything."""
+_SIDE = 160
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ class Watch:
         if clean is None:
             return
         error = _squares(frame, clean)
-        self.counts["swapped"] += _clearly_less(_squares(frame[..., ::-1], clean), error)
+        swapped = _squares(frame[..., ::-1], clean)
+        turned = swapped < error and is_turned(frame, clean)
+        self.counts["swapped"] += turned or _clearly_less(swapped, error)
         if self._last is not None:
             last_frame, last_clean, last_error = self._last
             self.counts["pairs"] += 1
@@ -70,6 +76,27 @@ class Watch:
     def miss(self) -> None:
         """Note that the next frame is not there, so that its neighbours have no neighbour."""
         self._last = None
+
+
+def is_turned(frame: Frame, other: Frame) -> bool:
+    """Tell whether red minus blue varies over one frame in the opposite sense to the other.
+
+    Snow, haze and their removal change by how much it varies, but not in which sense: this finds
+    swapped channels where what is left of the snow outweighs them in the squared error.
+    """
+    one, two = _red_minus_blue(frame), _red_minus_blue(other)
+    if min(float(one.std()), float(two.std())) < COLOURED:
+        return False
+    together = ((one - one.mean()) * (two - two.mean())).mean()
+    return float(together) < -float(one.std() * two.std()) / 2
+
+
+def _red_minus_blue(frame: Frame) -> NDArray[np.float64]:
+    height, width = frame.shape[:2]
+    scale = min(1.0, _SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.float64)
+    return small[..., 0] - small[..., 2]
 
 
 def _squares(a: Frame, b: Frame) -> float:
