@@ -22,7 +22,8 @@ def edge_align(depth: NDArray[np.float32], frame: Frame, far_m: float) -> NDArra
     `depth` is planar z in metres, float32 [h, w], and may be smaller than the frame; so is what
     comes back, in whole steps of far/65535.
     """
-    levels = aligned_levels(1 / depth, shrunk(frame, depth.shape), frame, far_m)
+    inverse = np.asarray(1 / depth, np.float32)
+    levels = aligned_levels(inverse, shrunk(frame, depth.shape), frame, far_m)
     return metres(levels, far_m)
 
 

@@ -96,7 +96,7 @@ class TurningFlight:
                 break
             room = count + 1
         rows = rows[:count]
-        return rows[_far_first(np.ascontiguousarray(rows[:, DEPTH]))]
+        return np.asarray(rows[_far_first(np.ascontiguousarray(rows[:, DEPTH]))])
 
     def narrowed(self, times_s: Array, region: Region) -> TurningFlight:
         """Return the flight of those flakes that a region may show at some times.
