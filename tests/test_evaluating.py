@@ -282,7 +282,8 @@ def test_messages_are_tidied_of_folders_and_of_nothing_else(
     (out / "00001" / "0000.png").unlink()
     monkeypatch.chdir(data)
     evaluate(["identity", "frames:../mine"], ".", out=tmp_path / "run", metrics=["psnr"])
-    (problem,) = json.loads((tmp_path / "run" / "validation.json").read_text())["problems"]
+    found = json.loads((tmp_path / "run" / "validation.json").read_text())["problems"]
+    (problem,) = (problem for problem in found if problem["level"] == "error")
     assert problem["message"] == "mine/00001: frames are missing: 0000"
 
 

@@ -300,6 +300,18 @@ def test_one_bad_frame_withholds_the_headline_and_leaves_its_video_incomplete(
         assert "/rvsd-bench-" not in path.read_text()  # the private folder is nobody's business
 
 
+def test_the_report_of_an_evaluation_names_what_only_the_frames_tell_as_well(
+    mine: Path, data: Path, tmp_path: Path
+) -> None:
+    SPOILED["missing"][0](mine / "00001", data)
+    SPOILED["swapped"][0](mine / "00000", data)
+    with pytest.raises(InputError, match=r"no headline.*0003.*red and blue look swapped"):
+        evaluate([f"frames:{mine}"], data, out=tmp_path / "run", metrics=["psnr"])
+    report = json.loads((tmp_path / "run" / "validation.json").read_text())
+    found = {(p["code"], p["video"], p["method"]) for p in report["problems"]}
+    assert found == {("missing", "00001", "frames:mine"), ("swapped", "00000", "frames:mine")}
+
+
 def test_an_evil_archive_stops_an_evaluation_before_any_work(data: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
         archive.writestr("../../evil.png", b"x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from rvsd_bench.evaluation.folder import open_folder
 from rvsd_bench.evaluation.handed_in import unzipped
 from rvsd_bench.evaluation.planning import Plan, make_plan
 from rvsd_bench.evaluation.scoring import score_video
-from rvsd_bench.evaluation.submissions import find_faults
+from rvsd_bench.evaluation.submissions import examine, find_faults
 from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
 from rvsd_bench.evaluation.videotask import VideoTask, is_done
@@ -150,6 +150,7 @@ def evaluate(
         refused = _inspect(plan, workers, report)
         if dry_run:
             return Evaluation(plan, None)
+        _look_closer(plan, refused, workers, executor)
         temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
         folder = Path(out or temporary.name)  # type: ignore[union-attr]
         open_folder(folder, plan, force=force)
@@ -227,6 +228,21 @@ def _inspect(plan: Plan, workers: int, report: Callable[[str], None]) -> dict[st
         if problem.withholds and len(plan.methods) > 1:
             report(f"{problem.level}: {problem}")
     return found
+
+
+def _look_closer(
+    plan: Plan, refused: Mapping[str, list[Problem]], workers: int, executor: str
+) -> None:
+    """Decode the frames of refused submissions too: one report names all that is wrong."""
+    for method in plan.methods:
+        found = refused.get(method.id, [])
+        if method.frames is None or not any(problem.level == "error" for problem in found):
+            continue
+        tasks = [Task(plan.folder(video), video) for video in plan.videos]
+        look = partial(examine, folder=method.frames)
+        for result in run_tasks(look, tasks, workers=workers, executor=executor):
+            problems = result.value.problems if result.value else ()
+            found.extend(replace(problem, method=method.label) for problem in problems)
 
 
 def _pending(
