@@ -129,7 +129,7 @@ def blobs(levels: NDArray[np.int16], mask: NDArray[np.bool_]) -> NDArray[np.floa
 def jackknife_error(left_out: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the standard errors of numbers [...] from what they are without each run, [R, ...]."""
     count = len(left_out)
-    return np.sqrt((count - 1) * np.var(left_out, axis=0))
+    return np.asarray(np.sqrt((count - 1) * np.var(left_out, axis=0)))
 
 
 def _dequantised(table: NDArray[np.float64]) -> NDArray[np.float64]:
