@@ -447,3 +447,14 @@ def test_values_that_do_not_exist_are_refused(tmp_path: Path, wrong: dict[str, A
     with pytest.raises(InputError):
         making.generate([_clip(tmp_path / "clip")], tmp_path / "out", **{**FAST, **wrong})
     assert not (tmp_path / "out").exists()
+
+
+def test_snow_by_night_over_footage_of_the_day_is_warned_of(tmp_path: Path) -> None:
+    night = Recipe({"tiers": {"dust_ratio": 2.0}, "light": {"mode": "night"}}, "night.toml")
+    for recipe, warns in ((night, True), (SPARSE, False)):
+        clip, said = tmp_path / "one", list[str]()
+        clip.mkdir(exist_ok=True)
+        write_png(clip / "0.png", np.full((48, 64, 3), 180, np.uint8))
+        out = tmp_path / recipe.where
+        making.generate([clip], out, **(FAST | {"recipe": recipe}), report=said.append)
+        assert any(line.startswith("one: the clip is bright") for line in said) == warns

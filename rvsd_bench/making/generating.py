@@ -104,6 +104,8 @@ def generate(
         if force:
             _discard_others(out, jobs)
         made, failed = _make(todo, workers, executor, track)
+        for line in _warnings(out, todo):
+            report(line)
         _publish_manifest(out)
     if failed and len(jobs) == 1:
         raise failed[0][1]
@@ -285,6 +287,17 @@ def _make(
                 job.place.discard()
         raise
     return tuple(made), tuple(failed)
+
+
+def _warnings(out: Path, jobs: Sequence[Job]) -> Iterator[str]:
+    """Yield what was found odd about the footage of finished videos, as their meta files tell."""
+    from rvsd_bench.making.manifest import finished
+
+    metas = finished(out) if jobs else {}
+    for job in jobs:
+        meta = metas.get((job.place.split, job.place.name))
+        if meta and "warning" in meta["atmospheric_light"]:
+            yield f"{job.video.source.name}: {meta['atmospheric_light']['warning']}"
 
 
 def _publish_manifest(out: Path) -> None:
