@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 
 from rvsd_bench import archives
@@ -233,3 +234,34 @@ def test_a_full_disk_is_told_before_anything_is_unpacked(
         unpacked(tmp_path / "mine.zip", pictures),
     ):
         pass
+
+
+def test_an_archive_with_flipped_cut_or_spliced_bytes_is_read_or_refused(tmp_path: Path) -> None:
+    honest = made("mine/00000/0000.png", "mine/00000/0001.png", "mine/card.toml", "mine/")
+    with (
+        zipfile.ZipFile(tmp_path / "large.zip", "w", zipfile.ZIP_DEFLATED) as large,
+        large.open("00000/0000.png", "w", force_zip64=True) as file,
+    ):
+        file.write(b"pixels" * 50)
+    draw = np.random.default_rng(11)
+    outcomes = {"read": 0, "refused": 0}
+    for index in range(400):
+        whole = bytearray(honest if index % 2 else (tmp_path / "large.zip").read_bytes())
+        at = int(draw.integers(len(whole)))
+        if index % 5 == 0:
+            del whole[at:]
+        elif index % 5 == 1:
+            whole[at:at] = whole[: int(draw.integers(60))]
+        else:
+            for place in draw.integers(len(whole), size=1 + index % 3):
+                whole[place] ^= 1 << int(draw.integers(8))
+        path = tmp_path / "mine.zip"
+        path.write_bytes(bytes(whole))
+        try:
+            with unpacked(path, pictures, SMALL) as folder:
+                assert all(p.resolve().is_relative_to(folder.resolve()) for p in folder.rglob("*"))
+            outcomes["read"] += 1
+        except InputError as error:
+            assert str(error).isprintable()
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 20
