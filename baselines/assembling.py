@@ -19,19 +19,13 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from torch import nn
 
-    class DescribedModule(nn.Module):
-        """A torch module with a card."""
-
-        info: ModelInfo
-
-
 SEED = 0
 """What the weights of an untrained network are drawn from."""
 DEFAULT = "default"
 
 C = TypeVar("C", bound="DataclassInstance")
 C_contra = TypeVar("C_contra", contravariant=True)
-N = TypeVar("N", bound="DescribedModule")
+N = TypeVar("N", bound="nn.Module")
 
 
 class Describe(Protocol[C_contra]):
@@ -71,10 +65,10 @@ def assemble(
         config = configured(presets, preset, fields, card.name)
     network = _born(make, config)
     facts = {"preset": preset, "config": asdict(config)}
-    network.info = replace(card, **describe(config), facts=facts)
+    info = replace(card, **describe(config), facts=facts)
     if weights is not None:
-        network.info = replace(
-            network.info,
+        info = replace(
+            info,
             weights=weights.name,
             weights_sha256=load_weights(network, weights),
             weights_licence=str(stored.get("weights_licence", "unstated")),
@@ -82,6 +76,7 @@ def assemble(
             trained=True,
             needs="nothing",
         )
+    network.__dict__["info"] = info  # past torch's own attributes: modules and tensors
     return network.eval()
 
 
