@@ -158,7 +158,7 @@ def _check(options: Options, variants: int) -> None:
     for name, value in numbers.items():
         if value is not None and not value > 0:
             raise InputError(f"{name} must be above 0, got {value}")
-    if Path(options.motion).is_dir():
+    if options.motion not in ("auto", "static") and Path(options.motion).is_dir():
         raise InputError(
             f"motion {options.motion!r} is a folder: give auto, static, drive:KMH or a file"
         )
