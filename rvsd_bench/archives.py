@@ -143,7 +143,8 @@ def _write(archive: ZipFile, entry: ZipInfo, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(entry) as source, target.open("xb") as file:
         shutil.copyfileobj(source, file, 2**20)
-    os.utime(target, (entry.CRC, entry.CRC))
+    moment = entry.CRC & 0x7FFFFFFF  # some file systems end in 2038
+    os.utime(target, (moment, moment))
 
 
 def _wrapped(names: Sequence[PurePosixPath], wanted: Callable[[PurePosixPath], bool]) -> int:

@@ -199,7 +199,7 @@ def test_a_file_that_did_not_change_keeps_its_time_of_change(tmp_path: Path) -> 
         write_archive(path, {"a/0.png": content})
         with unpacked(path, pictures) as folder:
             states.append((folder / "a/0.png").stat().st_mtime_ns)
-    assert states[0] == states[1] == zlib.crc32(b"one") * 10**9
+    assert states[0] == states[1] == (zlib.crc32(b"one") & 0x7FFFFFFF) * 10**9
     assert states[2] != states[0]
 
 
