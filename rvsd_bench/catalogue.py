@@ -49,7 +49,7 @@ def baselines() -> list[Row]:
     onnx, spandrel = ("onnx", "onnxruntime"), ("spandrel",)
     return [
         *rows,
-        Row("frames:DIR", frames, "yours", "a folder DIR/<video>/<frame>.png"),
+        Row("frames:DIR", frames, "yours", "a folder DIR/<video>/<frame>.png, or a zip of it"),
         Row("onnx:FILE.onnx", graph, "yours", "extra [onnx]", _missing(None, onnx)),
         Row("spandrel:FILE.pth", known, "yours", "extra [spandrel]", _missing(None, spandrel)),
         Row("py:FILE.py:build", code, "yours", trust),

@@ -47,8 +47,8 @@ def evaluate(out: Any, metrics: str | None, dry_run: bool, as_json: bool, **opti
     """Score MODELs, all in one pass over the clean frames.
 
     A MODEL is a registered name (identity, affine, median?k=5, dcp), frames:DIR for frames that
-    are already restored, or py:FILE.py:build; NAME= before it gives it a name. The run's tables
-    go to --out, which keeps what is finished: the same command resumes.
+    are already restored (DIR may be a zip), or py:FILE.py:build; NAME= before it gives it a name.
+    The run's tables go to --out, which keeps what is finished: the same command resumes.
     """
     from rvsd_bench.evaluation import evaluating
 
