@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -60,7 +60,7 @@ def page(groups: Sequence[Group], runs: Sequence[Run]) -> str:
         reported=[_table(g, ()) for g in groups if g.reported],
         comparisons=comparisons,
         left_out=left_out,
-        provenance=[_provenance(run) for run in runs],
+        provenance=[facts for run in runs for facts in _provenance(run)],
     )
 
 
@@ -219,13 +219,15 @@ def _heat_cell(
     return {"text": shown(metric, value), "gain": round(gain / (reach or 1), 3), "delta": delta}
 
 
-def _provenance(run: Run) -> dict[str, Any]:
-    """Return how a run can be made again: the command, the versions, the weights."""
-    facts = run.manifest
-    return {
-        "name": run.folder.name,
-        "command": facts.get("command", ""),
-        "environment": facts.get("environment", {}),
-        "weights": facts.get("weights", {}),
-        "run_id": facts.get("run_id", ""),
-    }
+def _provenance(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield how a run, or each run of a board, can be made again: command, versions, weights."""
+    boarded = run.manifest.get("runs")
+    for facts in boarded if isinstance(boarded, list) else [run.manifest]:
+        run_id = facts.get("run_id", "")
+        yield {
+            "name": f"{run.folder.name}: {run_id}" if boarded else run.folder.name,
+            "command": facts.get("command", ""),
+            "environment": facts.get("environment", {}),
+            "weights": facts.get("weights", {}),
+            "run_id": run_id,
+        }

@@ -69,6 +69,16 @@ def test_a_board_is_read_as_a_run_is_and_ranks_its_rows(tmp_path: Path) -> None:
     assert [(r["method_id"], r["rank"]) for r in part.rows] == [("b", "1"), ("c", "2"), ("a", "3")]
 
 
+def test_the_page_of_a_board_says_how_each_of_its_runs_was_made(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        facts = {"command": f"rvsd-bench evaluate {name}", "run_id": f"id-{name}"}
+        add(run(tmp_path / name, [row(name, 20.0)], **facts), tmp_path / "board")
+    build([tmp_path / "board"], tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    for name in ("a", "b"):
+        assert f"board: id-{name}" in page and f"rvsd-bench evaluate {name}" in page
+
+
 def test_the_order_of_additions_changes_no_byte(tmp_path: Path) -> None:
     tables = set()
     for order in ("abc", "cab"):
