@@ -63,7 +63,7 @@ class Flight:
         is it decided whether they are seen: to decide earlier would lose a quarter of them.
         """
         rows = self._fly(time_s, 0.0, region)
-        order: NDArray[np.int64] = _far_first(np.ascontiguousarray(rows[:, DEPTH]))
+        order: NDArray[np.int64] = far_first(np.ascontiguousarray(rows[:, DEPTH]))
         return rows[order]
 
     def narrowed(self, times_s: NDArray[np.float64], region: Region) -> Flight:
@@ -131,7 +131,7 @@ def _farthest_stir_m(flight: Flight) -> float:
 
 
 @numba.njit("i8[::1](f8[::1])", cache=True, error_model="numpy")
-def _far_first(depth: Any) -> Any:
+def far_first(depth: Any) -> Any:
     """Return the order of depths above 0, the largest first, equal ones as they come.
 
     They are put into bins of 1/2048 of their octave, by the bits of their numbers, and moved past
@@ -159,7 +159,7 @@ def _far_first(depth: Any) -> Any:
 
 
 @numba.njit("f8(f8)", inline="always", cache=True, error_model="numpy")
-def _sine(turns: float) -> float:
+def sine_of_turns(turns: float) -> float:
     """Return sin(2 pi turns) to 1e-3, by additions and products only: the same on any machine."""
     x = turns - np.floor(turns + 0.5)
     y = x * (8.0 - 16.0 * abs(x))
@@ -174,7 +174,7 @@ def _wrap(x: float, low: float, period: float) -> float:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _stir(begun: Any, time: float, waves: Any, wind: Any, moved: Any) -> None:
+def stir_block(begun: Any, time: float, waves: Any, wind: Any, moved: Any) -> None:
     """Write displacement and velocity by the eddies, `moved` [6, n], of some flakes.
 
     `begun` [4, n] holds where each began, x, y, z, and its fall speed. A wave a·cos(phase), met at
@@ -191,7 +191,7 @@ def _stir(begun: Any, time: float, waves: Any, wind: Any, moved: Any) -> None:
             phase = along + rate * time + waves[j, 7]
             speed = 2.0 * math.pi * rate
             lever = speed / (speed * speed + DRIFT_RAD_PER_S * DRIFT_RAD_PER_S)
-            swing, pace = lever * _sine(phase), lever * speed * _sine(phase + 0.25)
+            swing, pace = lever * sine_of_turns(phase), lever * speed * sine_of_turns(phase + 0.25)
             moved[0, k] += ax * swing
             moved[1, k] += ay * swing
             moved[2, k] += az * swing
@@ -271,7 +271,7 @@ def _row_time(
 
 
 @numba.njit(forceinline=True, cache=True, error_model="numpy")
-def _project(
+def project_flake(
     x: float, y: float, z: float, vx: float, vy: float, vz: float, diameter: float, when: Any,
     lens: Any, blur: float, rows: Any, count: int,
 ) -> bool:  # fmt: skip
@@ -353,7 +353,7 @@ def _see(
     fall, swing, reach = traits[i, FALL], traits[i, SWING], traits[i, REACH]
     pace = 2.0 * math.pi * traits[i, SWING_HZ] * swing
     turn = traits[i, SWING_HZ] * when[0] + traits[i, PHASE]
-    sine, cosine = _sine(turn), _sine(turn + 0.25)
+    sine, cosine = sine_of_turns(turn), sine_of_turns(turn + 0.25)
     z = _wrap(moved[2, k] + swing * cosine, 0.0, bz)
     if z >= reach and when[4] == 0.0:
         return False
@@ -367,7 +367,9 @@ def _see(
     vx, vz = moved[3, k] + wx + pace * cosine, moved[5, k] + wz - pace * sine
     vy = moved[4, k] + wy + fall
     rows[count, GAIN], rows[count, TURN] = traits[i, OWN_GAIN], traits[i, PHASE]
-    seen: bool = _project(x, y, z, vx, vy, vz, traits[i, DIAMETER], when, lens, blur, rows, count)
+    seen: bool = project_flake(
+        x, y, z, vx, vy, vz, traits[i, DIAMETER], when, lens, blur, rows, count
+    )
     return seen
 
 
@@ -390,7 +392,7 @@ def _fly(
         for k, i in enumerate(block):
             begun[0, k], begun[1, k], begun[2, k] = origin[i, 0], origin[i, 1], origin[i, 2]
             begun[3, k] = traits[i, FALL]
-        _stir(begun, when[0], waves, carried[0], moved)
+        stir_block(begun, when[0], waves, carried[0], moved)
         moved[:3, : len(block)] += here[:, start : start + len(block)]
         for k, i in enumerate(block):
             count += _see(i, k, box, traits, moved, carried, stir, when, lens, blur, rows, count)

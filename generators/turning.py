@@ -24,11 +24,11 @@ from rvsd_bench.generators.flight import (
     MARGIN_PX,
     TURN,
     Flight,
-    _far_first,
-    _project,
-    _sine,
-    _stir,
     blur_at_infinity_px,
+    far_first,
+    project_flake,
+    sine_of_turns,
+    stir_block,
 )
 from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.population import (
@@ -96,7 +96,7 @@ class TurningFlight:
                 break
             room = count + 1
         rows = rows[:count]
-        return np.asarray(rows[_far_first(np.ascontiguousarray(rows[:, DEPTH]))])
+        return np.asarray(rows[far_first(np.ascontiguousarray(rows[:, DEPTH]))])
 
     def narrowed(self, times_s: Array, region: Region) -> TurningFlight:
         """Return the flight of those flakes that a region may show at some times.
@@ -300,7 +300,7 @@ def _see(
     vx, vy, vz = velocity[0] + spun[0], velocity[1] + spun[1], velocity[2] + spun[2]
     vx, vy, vz = vx - ways[1, 0], vy - ways[1, 1], vz - ways[1, 2]
     rows[count, GAIN], rows[count, TURN] = traits[OWN_GAIN], traits[PHASE]
-    seen: bool = _project(x, y, z, vx, vy, vz, traits[DIAMETER], when, lens, blur, rows, count)
+    seen: bool = project_flake(x, y, z, vx, vy, vz, traits[DIAMETER], when, lens, blur, rows, count)
     return seen
 
 
@@ -314,7 +314,7 @@ def _see_copies(
     time, swing = when[0], traits[SWING]
     pace = 2.0 * math.pi * traits[SWING_HZ] * swing
     turn = traits[SWING_HZ] * time + traits[PHASE]
-    sine, cosine = _sine(turn), _sine(turn + 0.25)
+    sine, cosine = sine_of_turns(turn), sine_of_turns(turn + 0.25)
     x = begun[0] + wind[0] * time + moved[0] + swing * sine - ways[0, 0]
     y = begun[1] + (wind[1] + traits[FALL]) * time + moved[1] - ways[0, 1]
     z = begun[2] + wind[2] * time + moved[2] + swing * cosine - ways[0, 2]
@@ -363,7 +363,7 @@ def _fly(
         for k, i in enumerate(block):
             begun[0, k], begun[1, k], begun[2, k] = origin[i, 0], origin[i, 1], origin[i, 2]
             begun[3, k] = traits[i, FALL]
-        _stir(begun, when[0], waves, wind, moved)
+        stir_block(begun, when[0], waves, wind, moved)
         for k, i in enumerate(block):
             count = _see_copies(
                 i, begun[:, k], moved[:, k], box[i], traits[i], wind, turns, ways, when, lens,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rvsd_bench.generators.flight import _sine, _stir
+from rvsd_bench.generators.flight import sine_of_turns, stir_block
 from rvsd_bench.generators.scene import Wind
 from rvsd_bench.generators.turbulence import modes
 
@@ -29,7 +29,7 @@ def test_displacement_changes_as_fast_as_the_velocity_says() -> None:
     step = 0.02
     begun, moved = np.array([[1.0], [2.0], [3.0], [1.1]]), np.empty((3, 6, 1))
     for time_s, written in zip((4.0 - step, 4.0, 4.0 + step), moved, strict=True):
-        _stir(begun, time_s, waves, wind, written)
+        stir_block(begun, time_s, waves, wind, written)
     before, now, after = moved[..., 0]
     change = (after[:3] - before[:3]) / (2 * step)
     assert change == pytest.approx(now[3:], abs=0.08)  # the sine is good to 1e-3 of a metre
@@ -37,5 +37,5 @@ def test_displacement_changes_as_fast_as_the_velocity_says() -> None:
 
 def test_the_sine_is_a_sine() -> None:
     turns = np.linspace(-3, 3, 2001)
-    drawn = np.array([_sine(t) for t in turns])
+    drawn = np.array([sine_of_turns(t) for t in turns])
     assert np.abs(drawn - np.sin(2 * np.pi * turns)).max() < 1.2e-3
