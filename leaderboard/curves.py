@@ -1,0 +1,112 @@
+"""Draw the headline of every method frame by frame, from what a run keeps of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from rvsd_bench.columns import read_csv
+from rvsd_bench.leaderboard.charts import arrow, video_name
+from rvsd_bench.leaderboard.exports import LABELS, shown
+from rvsd_bench.leaderboard.table import Group, Run, better, display_name, headline, number
+
+WIDTH, HEIGHT = 320.0, 84.0
+"""The size of a drawing, in its own units."""
+MAX_VIDEOS = 12
+"""Further videos are left out, and the page says so."""
+MAX_POINTS = 320
+"""Longer videos are drawn as means of frames in a row."""
+_NEEDS = ("run_id", "method_id", "split", "video", "frame_id", "frame_index", "metric", "value")
+
+Frames: TypeAlias = dict[int, tuple[str, float]]
+"""Frame index -> frame id and value; a frame that could not be scored is absent."""
+
+
+def curves(group: Group, runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Return the drawings of a group's videos; None where no run keeps its frames.
+
+    Networks that were never trained are left out: their figures would stretch the scale.
+    """
+    metric = headline(group.rows)
+    rows = [row for row in group.rows if row["trained"] != "false"]
+    scores = _scores(group, runs, metric)
+    videos = sorted({video for video, _ in scores})
+    drawn = [
+        {
+            "video": video,
+            **_drawing(metric, [scores.get((video, r["method_id"]), {}) for r in rows]),
+        }
+        for video in videos[:MAX_VIDEOS]
+    ]
+    if not drawn:
+        return None
+    return {
+        "label": LABELS[metric],
+        "arrow": arrow(metric),
+        "methods": [{"name": display_name(r), "input": r["source"] == "input"} for r in rows],
+        "videos": drawn,
+        "left_out": len(videos) - len(drawn),
+    }
+
+
+def _scores(group: Group, runs: Sequence[Run], metric: str) -> Mapping[tuple[str, str], Frames]:
+    """Return the scores of a group's frames by video and method."""
+    members = {(row["run_id"], row["method_id"]) for row in group.rows}
+    found: dict[tuple[str, str], Frames] = {}
+    for run in runs:
+        path = run.folder / "per_frame.csv"
+        if not path.is_file():
+            continue  # the rows of a board, whose frames are in the runs that it came from
+        for row in read_csv(path, _NEEDS):
+            value = number(row, "value") if row["metric"] == metric else None
+            index = number(row, "frame_index")
+            known = (row["run_id"], row["method_id"]) in members
+            if known and value is not None and index is not None:
+                frames = found.setdefault((video_name(group, row), row["method_id"]), {})
+                frames[int(index)] = (row["frame_id"], value)
+    return found
+
+
+def _drawing(metric: str, methods: Sequence[Frames]) -> dict[str, Any]:
+    """Return the lines of one video as paths of an SVG, with its scale and its worst frame."""
+    values = [value for frames in methods for _, value in frames.values()]
+    low, high = min(values), max(values)
+    last = max(index for frames in methods for index in frames)
+    step = last // MAX_POINTS + 1
+    best = next(frames for frames in methods if frames)
+    worst = _worst(metric, best)
+    return {
+        "low": shown(metric, low),
+        "high": shown(metric, high),
+        "last": last,
+        "step": step,
+        "worst": worst[0],
+        "worst_value": shown(metric, worst[1]),
+        "worst_of": methods.index(best),
+        "paths": [_path(frames, last, step, low, high) for frames in methods],
+    }
+
+
+def _worst(metric: str, frames: Frames) -> tuple[str, float]:
+    """Return the id and the value of the first of the worst frames."""
+    worst, *others = (frames[index] for index in sorted(frames))
+    for one in others:
+        worst = one if better(metric, worst[1], one[1]) else worst
+    return worst
+
+
+def _path(frames: Frames, last: int, step: int, low: float, high: float) -> str:
+    """Return the line through the means of `step` frames each, with gaps where there are none."""
+    parts: list[str] = []
+    pen = "M"
+    for start in range(0, last + 1, step):
+        held = [frames[i][1] for i in range(start, start + step) if i in frames]
+        if not held:
+            pen = "M"
+            continue
+        x = WIDTH * start / max(last, 1)
+        y = HEIGHT * (high - sum(held) / len(held)) / ((high - low) or 1.0)
+        # A frame between two gaps is a line without length, which round ends make a dot.
+        parts.append(f"{pen}{x:.1f} {y:.1f}" + ("h0" if pen == "M" else ""))
+        pen = "L"
+    return "".join(parts)

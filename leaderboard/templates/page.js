@@ -1,0 +1,57 @@
+"use strict";
+
+/* Two pictures over each other: the range input says how much of the left one is seen. */
+for (const card of document.querySelectorAll(".comparison")) {
+  const box = card.querySelector(".compare"), range = box.querySelector("input");
+  const images = [...box.querySelectorAll("img")], selects = [...card.querySelectorAll("select")];
+  const names = side => selects.find(select => select.dataset.side === side).selectedOptions[0].textContent;
+  const say = () => {
+    for (const side of ["left", "right"]) box.querySelector("span." + side).textContent = names(side);
+    range.setAttribute("aria-valuetext", Math.round(range.value) + " % " + names("left"));
+  };
+  range.addEventListener("input", () => {
+    box.style.setProperty("--at", range.value + "%");
+    say();
+  });
+  for (const select of selects) {
+    select.addEventListener("change", () => {
+      images.forEach((image, i) => image.classList.toggle(select.dataset.side, i === select.selectedIndex));
+      say();
+    });
+  }
+  card.querySelector("input[type=checkbox]").addEventListener("change", event => {
+    box.classList.toggle("difference", event.target.checked);
+    range.disabled = event.target.checked;
+  });
+  say();
+}
+
+/* A method's curves are hidden and shown in all drawings of its group. */
+for (const card of document.querySelectorAll(".curves")) {
+  card.querySelectorAll("legend ~ label input").forEach((input, i) => {
+    input.addEventListener("change", () => {
+      for (const path of card.querySelectorAll(`[data-curve="${i}"]`)) path.classList.toggle("off", !input.checked);
+    });
+  });
+}
+
+/* The first click sorts the best first, the next one turns the order; no value always comes last. */
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = head.querySelector("button");
+    if (!button) return;
+    button.addEventListener("click", () => {
+      const sorted = head.getAttribute("aria-sort"), rising = sorted ? sorted === "descending" : head.dataset.first === "ascending";
+      heads.forEach(other => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", rising ? "ascending" : "descending");
+      const key = row => row.cells[column].dataset.sort, text = head.dataset.type === "text";
+      const compare = (a, b) => {
+        if (key(a) === "" || key(b) === "") return (key(a) === "") - (key(b) === "");
+        const order = text ? key(a).localeCompare(key(b), undefined, { numeric: true }) : key(a) - key(b);
+        return rising ? order : -order;
+      };
+      body.append(...[...body.rows].sort(compare));
+    });
+  });
+}
