@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from typing import Any
+from types import ModuleType, NoneType
+from typing import Any, get_args
 
 from rvsd_bench import registry
 from rvsd_bench.baselines.foreign import OPENERS, RUNS_CODE
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError, MissingError, RvsdBenchError, unknown
+from rvsd_bench.files import sha256_bytes
 
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -60,14 +64,22 @@ def pick_device(name: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        kind = torch.device(name).type
+        device = torch.device(name)
     except RuntimeError as error:
         raise InputError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:N") from error
-    absent = (kind == "cuda" and not torch.cuda.is_available()) or (
-        kind == "mps" and not torch.backends.mps.is_available()
-    )
-    if absent:
-        raise MissingError(f"this machine offers no {kind} device to torch; use --device cpu")
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if device.type not in there:
+        raise InputError(f"models do not run on {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    if not there[device.type]:
+        raise MissingError(
+            f"this machine offers no {device.type} device to torch; use --device cpu"
+        )
+    if (device.index or 0) >= there[device.type]:
+        raise MissingError(f"there is no {name}; {device.type} devices here: {there[device.type]}")
     return name
 
 
@@ -92,18 +104,37 @@ def _factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:
 
 
 def _python_factory(spec: Spec, path: Path) -> Callable[..., Any]:
-    module_spec = importlib.util.spec_from_file_location(f"rvsd_bench_py_{path.stem}", path)
-    if module_spec is None or module_spec.loader is None:
+    if path.suffix.lower() != ".py":
         raise InputError(f"{spec}: {path} is not a Python file")
-    module = importlib.util.module_from_spec(module_spec)
     try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:  # a stranger's code may raise anything
+        module = _run(path)
+    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
         raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     factory = getattr(module, spec.attribute, None)
     if not callable(factory):
         raise InputError(f"{path} has no function {spec.attribute!r} that builds a restorer")
     return _Guarded(factory, path)
+
+
+def _run(path: Path) -> ModuleType:
+    """Run a Python file, as it is now, as a module of its own and return that.
+
+    Bytecode is neither read nor kept: it would pass for the source if that changed within a second
+    without growing.
+    """
+    source = path.read_bytes()
+    name = f"rvsd_bench_py_{path.stem}_{sha256_bytes(source)[:8]}"
+    loader = SourceFileLoader(name, str(path))
+    module_spec = spec_from_loader(name, loader)
+    assert module_spec is not None
+    module = module_from_spec(module_spec)
+    sys.modules[name] = module  # where dataclasses and type hints look their module up
+    try:
+        exec(loader.source_to_code(source, str(path)), module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 @dataclass(frozen=True)
@@ -148,7 +179,11 @@ def _arguments(factory: Callable[..., Any], spec: Spec, data: Path | None) -> di
 
 def _converted(text: str, parameter: inspect.Parameter, where: str) -> Any:
     wanted = parameter.annotation
-    wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "str")
+    if wanted is parameter.empty:  # the default tells, where there is one
+        wanted = str if parameter.default in (parameter.empty, None) else type(parameter.default)
+    if not isinstance(wanted, str):  # a type, or a type and None
+        kinds = [kind for kind in get_args(wanted) if kind is not NoneType] or [wanted]
+        wanted = getattr(kinds[0], "__name__", "str")
     convert = _CONVERTERS.get(wanted.removesuffix(" | None"), str)
     try:
         return convert(text)
@@ -169,8 +204,13 @@ _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
 
 
 def _place(model: Any, device: str) -> VideoRestorer:
-    for step, argument in (("to", (device,)), ("eval", ())):
-        act = getattr(model, step, None)
+    """Move a model to a device and switch it, and a network that it wraps, to inference."""
+    for owner, step, argument in (
+        (model, "to", (device,)),
+        (model, "eval", ()),
+        (getattr(model, "network", None), "eval", ()),
+    ):
+        act = getattr(owner, step, None)
         if callable(act):
             act(*argument)
     restorer: VideoRestorer = model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -83,11 +84,64 @@ def test_a_file_that_does_not_run_is_named(tmp_path: Path) -> None:
         load(f"py:{path}", trust_code=True)
 
 
+MODERN = """
+from __future__ import annotations
+from dataclasses import dataclass
+import torch
+from rvsd_bench.baselines import FrameModel, ModelInfo
+
+@dataclass
+class Sizes:
+    channels: int = 3
+
+def build():
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(Sizes().channels), torch.nn.Dropout(0.5))
+    return FrameModel(network, ModelInfo("norm"))
+"""
+
+
+def test_a_strangers_network_is_switched_to_inference_whatever_wraps_it(tmp_path: Path) -> None:
+    path = tmp_path / "modern.py"
+    path.write_text(MODERN)
+    clip = torch.rand(1, 2, 3, 4, 4)
+    # Untrained, the normalisation's running mean and variance are 0 and 1, up to its eps.
+    assert torch.allclose(load(f"py:{path}", trust_code=True)(clip), clip, atol=1e-4)
+
+
+def test_a_file_that_changes_within_a_second_is_run_anew(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    for gain in (0.25, 0.75):  # of equal length and time, which is all that bytecode knows
+        path.write_text(f"{NET}\nDEFAULT = {gain}\ndef other(): return build(DEFAULT)\n")
+        os.utime(path, (1e9, 1e9))
+        model = load(f"py:{path}:other", trust_code=True)
+        assert float(model(torch.ones(1, 1, 3, 1, 1)).max()) == gain
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "parameter", ["gain: float | None = None", "gain: Optional[float] = None", "gain=1.0"]
+)
+def test_numbers_are_parsed_however_they_are_declared(tmp_path: Path, parameter: str) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(f"from typing import Optional\n{NET.replace('gain: float = 1.0', parameter)}")
+    model = load(f"py:{path}?gain=0.5", trust_code=True)
+    assert float(model(torch.ones(1, 1, 3, 1, 1)).max()) == 0.5
+
+
+def test_a_file_that_ends_the_program_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text("raise SystemExit(0)")
+    with pytest.raises(InputError, match=r"script\.py cannot be run: SystemExit"):
+        load(f"py:{path}", trust_code=True)
+
+
 def test_devices_are_checked_before_they_are_used() -> None:
     assert pick_device("cpu") == "cpu"
     assert torch.device(pick_device("auto")).type in ("cpu", "cuda", "mps")
     with pytest.raises(InputError, match="no device 'gpu'"):
         pick_device("gpu")
+    with pytest.raises(InputError, match="models do not run on 'meta'"):
+        pick_device("meta")
     if not torch.cuda.is_available():
         with pytest.raises(MissingError, match="no cuda device"):
             pick_device("cuda")
@@ -105,3 +159,11 @@ def test_devices_are_checked_before_they_are_used() -> None:
 def test_an_impossible_description_is_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ModelInfo("net", **fields)  # type: ignore[arg-type]
+
+
+def test_a_device_beyond_those_that_are_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == "cuda:1"
+    with pytest.raises(MissingError, match="there is no cuda:2; cuda devices here: 2"):
+        pick_device("cuda:2")
