@@ -82,14 +82,30 @@ def load_weights(
     or holds other names, shapes or kinds of numbers than the network has, or numbers that are not
     finite.
     """
-    _require_readable(path)
     wanted = network.state_dict()
-    state = _unprefixed(_read_tensors(path), wanted)
+    state = _unprefixed(read_weights(path), wanted)
     if rename is not None:
         state = _renamed(path, state, rename)
     _audit(path, state, wanted)
     network.load_state_dict(state, strict=True)
     return sha256_file(path)
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Return what a file holds by name, out of what wraps it; tensors, if it is weights at all.
+
+    Raises InputError for a file that is damaged, wants to run code, or is too large.
+    """
+    _require_readable(path)
+    if path.suffix.lower() != ".safetensors":
+        return _unwrapped(path, _read_pickle(path))
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _require_readable(path: Path) -> None:
@@ -100,18 +116,6 @@ def _require_readable(path: Path) -> None:
         size = file.seek(0, 2)
     if size > LARGEST_BYTES:
         raise InputError(f"{path} has {size} bytes; a checkpoint may have {LARGEST_BYTES} at most")
-
-
-def _read_tensors(path: Path) -> dict[str, Any]:
-    if path.suffix.lower() != ".safetensors":
-        return _unwrapped(path, _read_pickle(path))
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(path))
-    except SafetensorError as error:
-        raise _damaged(path, str(error)) from error
 
 
 def _read_pickle(path: Path) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from rvsd_bench.baselines.checkpoints import read_weights
 from rvsd_bench.baselines.info import (
     CenterModel,
     ClipModel,
@@ -81,6 +82,7 @@ def open_torchscript(path: Path, *, window: int | None = None, emits: str = "all
 def open_spandrel(path: Path) -> VideoRestorer:
     """Open the weights of an image restorer whose architecture spandrel recognises.
 
+    The file is read here: spandrel would run a TorchScript program, whatever its name ends in.
     Raises InputError for `.pt` (spandrel would run such a file as TorchScript), for weights that
     it does not know, and for models that are no restorers of pictures at their own size;
     MissingError without spandrel.
@@ -88,8 +90,9 @@ def open_spandrel(path: Path) -> VideoRestorer:
     if path.suffix.lower() == ".pt":
         raise InputError(f"{path}: a .pt file may run code; use torchscript:, or save as .pth")
     spandrel = _need("spandrel", "spandrel")
+    weights = spandrel.canonicalize_state_dict(read_weights(path))
     with _reporting(path, "weights that spandrel knows"):
-        found = spandrel.ModelLoader(device="cpu").load_from_file(path).eval()
+        found = spandrel.ModelLoader(device="cpu").load_from_state_dict(weights).eval()
     if not isinstance(found, spandrel.ImageModelDescriptor) or found.scale != 1:
         raise InputError(f"{path} ({found.architecture.name}) does not keep a picture's size")
     if found.purpose != "Restoration" or (found.input_channels, found.output_channels) != (3, 3):

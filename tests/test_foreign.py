@@ -208,7 +208,7 @@ def test_spandrel_recognises_a_network_by_its_weights_and_runs_no_pickle(tmp_pat
     mark = tmp_path / "ran"
     evil = tmp_path / "evil.pth"
     torch.save({"state_dict": Payload(mark)}, evil)
-    with pytest.raises(InputError, match=r"evil\.pth cannot be opened as weights that spandrel"):
+    with pytest.raises(InputError, match=r"evil\.pth asks for .*, which is code"):
         spandrel_model(evil)
     assert not mark.exists()
     unknown = tmp_path / "blur.pth"
@@ -217,6 +217,15 @@ def test_spandrel_recognises_a_network_by_its_weights_and_runs_no_pickle(tmp_pat
         spandrel_model(unknown)
     with pytest.raises(InputError, match=r"a \.pt file may run code"):
         load(f"spandrel:{path.rename(tmp_path / 'naf.pt')}")
+
+
+def test_a_program_that_calls_itself_weights_is_not_run(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("spandrel")
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **options: pytest.fail("it was run"))
+    with pytest.raises(InputError, match=r"net\.pth is a TorchScript program"):
+        spandrel_model(script.rename(script.with_name("net.pth")))
 
 
 def spandrel_model(path: Path) -> VideoRestorer:
