@@ -260,6 +260,14 @@ def test_encoding_and_decoding_is_the_whole_network() -> None:
     assert semivdn.CARD.staged
 
 
+def test_frames_of_a_single_patch_are_restored_too() -> None:
+    network = _stirred(replace(SMALLEST, widths=(8,), depths=(1,)))
+    clip = _clip(2, 3, 3, 8, 8)  # maps of 2x2, around which one patch lies
+    found = network.analyse(clip)
+    assert found.routing.shape == (2, 3, 3, 1, 1)
+    assert torch.allclose(found.restored[1:], network(clip[1:]), atol=1e-5)
+
+
 def test_a_kept_frame_costs_less_than_all() -> None:
     network, clip = _stirred(TINY), _clip(1, 3, 3, 64, 64)
     with torch.no_grad():

@@ -72,6 +72,7 @@ def test_the_dark_channel_is_scipys() -> None:
         for frame in pictures.flatten(0, 1).numpy()
     ]
     assert float(losses.dark_channel_prior(pictures)) == pytest.approx(np.mean(expected), abs=1e-7)
+    assert float(losses.dark_channel_prior(pictures[0, 0])) == pytest.approx(expected[0], abs=1e-7)
 
 
 def test_total_variation_adds_up_neighbours_one_by_one() -> None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rvsd_bench.baselines.precision import full_precision
+from rvsd_bench.baselines.precision import at_least_float32, full_precision
 from rvsd_bench.errors import InputError
 from rvsd_bench.mixtures import Mixture, fit_mixture
 
@@ -30,10 +30,10 @@ def focal_frequency(restored: Tensor, clean: Tensor, alpha: float = 1.0) -> Tens
 
     Mean over frequencies of w·|F(restored) - F(clean)|², with orthonormal transforms and
     w = |F(restored) - F(clean)|^alpha over its maximum in the picture and channel, through which no
-    gradient flows. Jiang et al., "Focal Frequency Loss", ICCV 2021. Calculates in float32.
+    gradient flows. Jiang et al., "Focal Frequency Loss", ICCV 2021. In float32 at least.
     """
     with full_precision(restored):
-        apart = torch.fft.fft2(restored.float() - clean.float(), norm="ortho")
+        apart = torch.fft.fft2(at_least_float32(restored) - at_least_float32(clean), norm="ortho")
         squared: Tensor = apart.real.square() + apart.imag.square()
         weight = squared.detach() ** (alpha / 2)
         # Equal pictures have no largest difference to divide by: their weights are 0.
@@ -48,7 +48,7 @@ def dark_channel_prior(restored: Tensor, patch: int = 15) -> Tensor:
     The dark channel is the least value of any channel in the patch around a pixel (He et al. 2009,
     equation 5; their patch of 15). Snow on the ground breaks the prior.
     """
-    darkest = restored.amin(dim=-3, keepdim=True).flatten(0, -4)
+    darkest = restored.amin(dim=-3).reshape(-1, 1, *restored.shape[-2:])
     return -F.max_pool2d(-darkest, patch, stride=1, padding=patch // 2).mean()
 
 

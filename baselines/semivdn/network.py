@@ -125,16 +125,18 @@ class SemiVDN(nn.Module):
         stream, found = self.transform(tokens.flatten(1, 2), size)
 
         def kept(values: Tensor) -> Tensor:
-            """Cut [B, T·m, ...] or [B, T, ...] to the kept frames, [B·K, ...]."""
-            if values.shape[1] != frames:
-                values = values.reshape(batch, frames, -1, *values.shape[2:])
+            """Cut [B, T, ...] to the kept frames, [B·K, ...]."""
             return values[:, keep].flatten(0, 1)
 
-        combined = self.compose(kept(stream), size)
+        def tokens_kept(values: Tensor) -> Tensor:
+            """Cut [B, T·m, ...] to the tokens of the kept frames, [B·K, m, ...]."""
+            return kept(values.unflatten(1, (frames, -1)))
+
+        combined = self.compose(tokens_kept(stream), size)
         if self.config.skip:
             combined = combined + kept(maps)
         parts = [
-            torch.cat([combined, self.compose(kept(found.component(j)), size)], dim=1)
+            torch.cat([combined, self.compose(tokens_kept(found.component(j)), size)], dim=1)
             for j in range(TemporalDecouplingExperts.EXPERTS)
         ]
         layers = self._bounded(
@@ -143,7 +145,7 @@ class SemiVDN(nn.Module):
             self.decode_light(parts[2]),
         )
         background = recover(self.lift(kept(clip)), layers)
-        routing = kept(found.weights).mT
+        routing = tokens_kept(found.weights).mT
         routing = routing.reshape(*routing.shape[:2], *self.embed.patches.grid(size))
         back = (batch, len(keep))
         return Analysis(
