@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rvsd_bench.baselines import ClipModel, ModelInfo, load
+from rvsd_bench.baselines import ClipModel, FrameModel, ModelInfo, load
 from rvsd_bench.cli import cli
 from rvsd_bench.errors import ValidationError
 from rvsd_bench.restoring.conforming import conform
@@ -112,6 +112,13 @@ def test_stages_that_differ_from_the_whole_are_found(
     findings = conform(Staged(**options), quick=True)
     assert [finding.check for finding in findings if not finding.kept] == wanted
     assert findings[-1].check == "bfloat16"
+
+
+def test_a_model_that_promises_stages_and_has_none_is_told_so() -> None:
+    model = FrameModel(lambda pictures: pictures, ModelInfo("plain", staged=True))
+    findings = conform(model, quick=True)
+    (told,) = [finding.told for finding in findings if finding.check == "stages"]
+    assert "model 'plain' failed" in told and "has no attribute 'encode'" in told
 
 
 def test_the_command_prints_a_table_and_exits_with_4_where_a_check_fails(

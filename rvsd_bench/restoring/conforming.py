@@ -19,7 +19,7 @@ from torch import Tensor
 from rvsd_bench.baselines.info import StagedRestorer, VideoRestorer
 from rvsd_bench.clip import ArrayClip, Frame, to_torch
 from rvsd_bench.errors import RvsdBenchError
-from rvsd_bench.restoring.calling import call, inference
+from rvsd_bench.restoring.calling import call, decode, encode, inference
 from rvsd_bench.restoring.runner import CHUNK, restore
 from rvsd_bench.restoring.tiling import plan_grid
 from rvsd_bench.seeds import stream
@@ -160,11 +160,11 @@ def _stages(model: StagedRestorer, device: str) -> str:
     clip = _window(model, device)
     count = clip.shape[1]
     with inference(device, "float32"):
-        alone = [model.encode(frame[None]) for frame in clip[0]]
-        codes = tuple(torch.stack(parts, dim=1) for parts in zip(*alone, strict=True))
-        whole = model(clip)
+        codes = [encode(model, frame) for frame in clip[0]]
+        whole = call(model, clip)
         apart = max(
-            _apart(model.decode(clip, codes, [kept])[:, 0], whole[:, kept]) for kept in range(count)
+            _apart(decode(model, clip, codes, range(kept, kept + 1))[:, 0], whole[:, kept])
+            for kept in range(count)
         )
     _require(apart <= CLOSE, f"encode and decode differ by {apart:.2g} from the whole")
     return f"equal to the whole within {apart:.1g}"
