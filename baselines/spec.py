@@ -14,7 +14,7 @@ SCHEMES = ("frames", "py", "onnx", "torchscript", "spandrel")
 _SUFFIXES = {".py": "py", ".onnx": "onnx", ".pth": "spandrel"}
 _NAME = re.compile(r"([A-Za-z0-9][\w .+-]*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([a-z][a-z0-9]+):(.*)", re.DOTALL)
-_PATH_OPTIONS = ("from", "weights")
+_PATH_OPTIONS = ("from", "weights", "encoder_weights")
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ def test_the_id_cuts_paths_and_ends_in_the_digest_of_the_file(tmp_path: Path) ->
     assert method_id(parse(f"py:{tmp_path}/net.py:make")) == f"py:net.py:make@{digest[:8]}"
     weights = parse(f"svdnet?weights={tmp_path}/net.py")
     assert method_id(weights) == f"svdnet?weights=net.py@{digest[:8]}"
+    encoder = parse("semivdn?encoder_weights=convnext.pth")  # a path, though it has no slash
+    assert encoder.paths == (Path("convnext.pth"),)
 
 
 def test_the_id_of_frames_changes_with_their_content_and_not_with_their_place(
