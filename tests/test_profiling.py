@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from rvsd_bench.baselines import FrameModel, ModelInfo, load
+from rvsd_bench.baselines import ClipModel, FrameModel, ModelInfo, load
 from rvsd_bench.cli import cli
 from rvsd_bench.errors import InputError
-from rvsd_bench.restoring.profiling import profile
+from rvsd_bench.restoring.profiling import profile, profile_apart
 
 NET = """
 import torch
@@ -81,12 +82,29 @@ def test_the_command_measures_each_model_by_itself(
 ) -> None:
     path = tmp_path / "net.py"
     path.write_text(NET)
+    ballast = np.ones(2**29, np.uint8)  # what this process holds is none of theirs
     words = ["profile", f"large={path}?mib=300", f"small={path}", "--trust-code", "--device", "cpu"]
     cli.main([*words, "--size", "48x32", "--json"], standalone_mode=False)
     large, small = json.loads(capsys.readouterr().out)
     assert (large["method"], small["method"]) == ("large", "small")
     assert (small["width"], small["height"]) == (48, 32)
     assert large["peak_mib"] - small["peak_mib"] > 200
+    assert ballast.all()
+
+
+def test_a_model_whose_process_dies_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text("import os, signal\n\ndef build():\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    with pytest.raises(InputError, match=r"net\.py: the system ended its process"):
+        list(profile_apart([f"py:{path}"], (8, 8), trust_code=True))
+
+
+def test_a_model_of_whole_clips_pays_for_the_frames_around_each_chunk() -> None:
+    conv = torch.nn.Conv2d(3, 3, 1)
+    info = ModelInfo("whole", window=None)
+    model = ClipModel(lambda clip: conv(clip.flatten(0, 1)).unflatten(0, clip.shape[:2]), info)
+    found = profile(model, method="whole", size=(8, 8), least_s=0.01)
+    assert found.gmacs_frame == pytest.approx(24 / 16 * 9 * 64 / 1e9)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
@@ -19,8 +22,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rvsd_bench.baselines.info import StagedRestorer, VideoRestorer
+from rvsd_bench.errors import InputError
 from rvsd_bench.restoring.calling import inference, require_precision
-from rvsd_bench.restoring.runner import CHUNK
+from rvsd_bench.restoring.runner import CHUNK, CONTEXT
 from rvsd_bench.restoring.tiling import plan_grid
 
 MIB = 2**20
@@ -36,7 +40,7 @@ class Profile:
     height: int
     width: int
     window: int | None
-    """Frames per call; None takes whole clips, measured on 16."""
+    """Frames per call; None takes whole clips: 16 are restored in a call that sees 24."""
     gmacs_frame: float
     """Multiplications and additions for one more frame of a clip, in 1e9, by torch's counter.
 
@@ -62,7 +66,7 @@ class Reported:
     source: str
 
 
-CHART = "read off the bubble chart in SemiVDN's README; size and GPU not stated"
+CHART = "read off the bubble chart in SemiVDN's README; size, GPU, frame or clip not stated"
 REPORTED: Mapping[str, Reported] = MappingProxyType(
     {
         "svdnet": Reported(runtime_s=0.125, gmacs=171, source=CHART),
@@ -81,14 +85,23 @@ def profile_apart(
 ) -> Iterator[Profile]:
     """Measure models one after the other, each in a fresh process: its memory is its own.
 
-    Yields a row for each; raises what loading or running a model raises.
+    Yields a row for each; raises what loading or running a model raises, and InputError for a
+    model whose process is killed.
     """
     context = multiprocessing.get_context("spawn")
     measure = partial(
         _load_and_profile, size=size, device=device, precision=precision, trust_code=trust_code
     )
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
-        yield from pool.map(measure, specs)
+        answers = pool.map(measure, specs)
+        for spec in specs:
+            try:
+                yield next(answers)
+            except BrokenProcessPool as error:
+                raise InputError(
+                    f"{spec}: the system ended its process, for lack of memory most likely; use a "
+                    "smaller --size"
+                ) from error
 
 
 def _load_and_profile(
@@ -120,7 +133,8 @@ def profile(
     """
     grid = plan_grid(size, model.info, model.info.tile, min(32, (model.info.tile or 64) // 2))
     tile, tiles = grid.tiles[0], len(grid.tiles)
-    shape = (1, model.info.window or CHUNK, 3, tile.rows.stop, tile.columns.stop)
+    length = model.info.window or CHUNK + 2 * CONTEXT
+    shape = (1, length, 3, tile.rows.stop, tile.columns.stop)
     clip = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
     before = _memory(device)
     with inference(device, precision):
@@ -150,7 +164,8 @@ def profile(
 def _one_step(model: VideoRestorer, clip: Tensor) -> tuple[Callable[[], Tensor], int]:
     """Return what the runner does for one step along a clip, and how many frames that gives."""
     info, length = model.info, clip.shape[1]
-    step = 1 if info.emits == "center" else (info.stride or length)
+    whole = CHUNK if info.window is None else length
+    step = 1 if info.emits == "center" else (info.stride or whole)
     if not info.staged:
         return (lambda: model(clip)), step
     staged = cast("StagedRestorer", model)
@@ -179,18 +194,29 @@ def _times(work: Callable[[], object], device: str, least_s: float) -> list[floa
     while sum(times) < least_s or (len(times) < 3 and max(times) < least_s):
         begin = time.perf_counter()
         work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
+        _finish(device)
         times.append(time.perf_counter() - begin)
     return times
+
+
+def _finish(device: str) -> None:
+    """Wait for a device that computes while Python goes on."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device.startswith("mps"):
+        torch.mps.synchronize()
 
 
 def _memory(device: str) -> float:
     """Return the most memory that was in use so far, in bytes."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; what it tells as maxrss begins with that of the parent process
+        (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status.read_text(), re.MULTILINE)
+        return float(peak) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024)
 
 
 def _parameters(model: VideoRestorer) -> int | None:
