@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from rvsd_bench import read_clip
 from rvsd_bench.baselines import ModelInfo
@@ -113,6 +114,29 @@ def test_another_model_or_input_on_resume_is_refused_unless_forced(
     assert "differs in input_sha256; choose another --out" in capsys.readouterr().err
     assert run("restore", "identity", clips / "a", "--out", out, "--force") == 0
     assert read_image(out / "a" / "frame_8.png").max() == 0
+
+
+def test_a_named_model_whose_file_or_weights_have_changed_is_refused(
+    run, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, weights = tmp_path / "net.py", tmp_path / "net.pt"
+    path.write_text(
+        "import torch\nfrom rvsd_bench.baselines import FrameModel, ModelInfo\n\ndef build():\n"
+        "    network = torch.nn.Conv2d(3, 3, 1)\n"
+        f"    network.load_state_dict(torch.load({str(weights)!r}))\n"
+        "    return FrameModel(network, ModelInfo('net'))\n"
+    )
+    conv = torch.nn.Conv2d(3, 3, 1)
+    torch.save(conv.state_dict(), weights)
+    words = ("restore", f"mine=py:{path}", clips / "a", "--out", tmp_path / "out", "--trust-code")
+    assert run(*words) == run(*words) == 0
+    torch.save({name: value / 2 for name, value in conv.state_dict().items()}, weights)
+    assert run(*words) == 2
+    assert "differs in learned_sha256" in capsys.readouterr().err
+    torch.save(conv.state_dict(), weights)
+    path.write_text(path.read_text() + "# another\n")
+    assert run(*words) == 2
+    assert "differs in spec" in capsys.readouterr().err
 
 
 def test_what_restore_did_not_make_is_not_overwritten(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -99,6 +99,7 @@ def restore(
         restorer,
         outputs,
         method=method_id(spec, restorer.info.weights_sha256),
+        spec=method_id(replace(spec, name=None)),
         container=container,
         way=Way(tile, overlap, stride, precision),
         device=chosen,

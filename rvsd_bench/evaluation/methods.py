@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from rvsd_bench.baselines.checkpoints import learned_digest
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
 from rvsd_bench.baselines.loading import load, require_trust
 from rvsd_bench.baselines.spec import Spec, method_id, parse, slug
@@ -194,7 +194,7 @@ def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
         info=info,
         kind=_kind(spec.target, info, parameters),
         source="input" if spec.target == "identity" else "measured",
-        digest=_digest(own, info.weights_sha256, dict(info.facts), device, _learned(model)),
+        digest=_digest(own, info.weights_sha256, dict(info.facts), device, learned_digest(model)),
         device=device,
         spec=spec,
         model=model if light else None,
@@ -251,26 +251,6 @@ def _kind(name: str, info: ModelInfo, parameters: int | None) -> Kind:
     if info.weights is None and parameters is None:
         return "classical"
     return "image" if info.window == 1 else "video"
-
-
-def _learned(model: VideoRestorer) -> str:
-    """Return the SHA-256 of all tensors of a network, whatever file they came from; else "".
-
-    A factory may read its weights from a file that its spec does not name.
-    """
-    digest = hashlib.sha256()
-    for network in (model, getattr(model, "network", None)):
-        state = getattr(network, "state_dict", None)
-        if callable(state):
-            import torch
-
-            for name, value in state().items():
-                digest.update(f"{name}\0".encode())
-                if isinstance(value, torch.Tensor):
-                    flat = value.detach().cpu().contiguous().reshape(-1)
-                    digest.update(flat.view(torch.uint8).numpy().data)
-            return digest.hexdigest()
-    return ""
 
 
 def _parameters(model: VideoRestorer) -> int | None:

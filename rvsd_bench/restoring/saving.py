@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
+from rvsd_bench.baselines.checkpoints import learned_digest
 from rvsd_bench.baselines.info import VideoRestorer
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
@@ -69,6 +70,7 @@ def save_restored(
     outputs: Sequence[Output],
     *,
     method: str,
+    spec: str = "",
     container: str = "png",
     way: Way = PLAIN,
     device: str = "cpu",
@@ -78,15 +80,19 @@ def save_restored(
 ) -> list[Saved]:
     """Restore every clip of a plan and return what was made and what was kept.
 
-    A finished clip is kept if it was made from the same input in the same way; if not, InputError
-    says what changed, unless `force`. A clip that fails leaves nothing behind and does not stop
-    the others: they are finished before PartialError names it. The error of an only clip is raised.
+    `method` is what the model is called; `spec` is its id with a digest of the files that it is
+    made of, which tells it from others of that name. A finished clip is kept if it was made from
+    the same input in the same way; if not, InputError says what changed, unless `force`. A clip
+    that fails leaves nothing behind and does not stop the others: they are finished before
+    PartialError names it. The error of an only clip is raised.
     """
     require_way(model.info, way)
     saved: list[Saved] = []
     failures: dict[str, RvsdBenchError] = {}
     made_by = {
         "method": method,
+        "spec": spec,
+        "learned_sha256": learned_digest(model),
         "weights_sha256": model.info.weights_sha256,
         "facts": dict(model.info.facts),
         "container": container,
