@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip
-from rvsd_bench.generators.glimpses import evenly
+from rvsd_bench.generators.glimpses import Glimpses, evenly
 from rvsd_bench.generators.motion import Motion, towards
 from rvsd_bench.generators.panning import path_of_turns, turn_between
 from rvsd_bench.generators.road import Tracks, road_mask, speed_from_road
@@ -17,6 +17,7 @@ from rvsd_bench.generators.road import Tracks, road_mask, speed_from_road
 Array = NDArray[np.float64]
 
 WIDEST_PX = 960
+ENOUGH_PAIRS = 6
 STILL_PX = 0.3
 RIM_PX = 8
 """So many rows around what is searched for corners tell of them too."""
@@ -37,7 +38,7 @@ class _Pair:
 
 
 def estimate_motion(clip: Clip, focal_px: float, height_m: float) -> Motion:
-    """Return the velocity of the camera from at most 12 evenly spaced pairs of frames.
+    """Return the velocity of the camera from at most 11 evenly spaced pairs of frames, mostly 6.
 
     A camera stands if most corners stand, and turns in its place if a turn explains most flow;
     then all frames are looked at. Else all flow must stream out of one focus of expansion, up to a
@@ -121,7 +122,20 @@ def _cross(a: Array, b: Array) -> Array:
 
 
 def _pairs(clip: Clip) -> list[_Pair]:
-    return [_pair(clip, index) for index in (evenly(len(clip)) if len(clip) > 1 else [])]
+    """Return pairs of frames: where there are many, each second one tells as much as all.
+
+    The first frames of the others are read too, for they are needed later: so no frame of a video
+    is decoded twice.
+    """
+    indices = evenly(len(clip)) if len(clip) > 1 else []
+    apart = 2 if len(indices) >= 2 * ENOUGH_PAIRS else 1
+    pairs = []
+    for number, index in enumerate(indices):
+        if number % apart == 0:
+            pairs.append(_pair(clip, index))
+        elif isinstance(clip, Glimpses):
+            clip[index]
+    return pairs
 
 
 def _pair(clip: Clip, index: int) -> _Pair:

@@ -97,6 +97,7 @@ def _read(
 
     engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     engine.setFinestScale(0)  # at a quarter of the size, hills between trees go with the trees
+    engine.setVariationalRefinementIterations(2)  # of 5: a third of the time, and as near the truth
     flow = engine.calc(first, second, None)
     grey = first.astype(np.float32)
     mean = cv2.blur(grey, (5, 5))
