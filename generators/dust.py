@@ -34,8 +34,8 @@ TILE_PX, GRID = 512, 2
 """A tile repeats after so many pixels, and is sampled so many times per pixel."""
 SHEETS, TAPS = 3, 3
 """Where flakes come nearer: sheets per shell, and moments of the exposure they are seen at, fewer
-where they are not `TAP_PX` apart."""
-TAP_PX = 1.5
+where that keeps them `TAP_PX` apart, two thirds of the way to the corners."""
+TAP_PX, TAPS_AT = 2.0, 2 / 3
 STEP = 16
 """Steps of the depth table per entry of a shell's share."""
 PIECE_PX = 640
@@ -233,8 +233,8 @@ def fill_shells(
     ]
     taps = np.full(SHELLS, TAPS * SHEETS)
     if passing is None:
-        corner_m = depth_m * math.hypot(*view.size) / 2 / view.focal_px
-        swept = np.hypot(*velocity[:, :2].T) + np.abs(velocity[:, 2]) * corner_m / depth_m
+        aside = TAPS_AT * math.hypot(*view.size) / 2 / view.focal_px
+        swept = np.hypot(*velocity[:, :2].T) + np.abs(velocity[:, 2]) * aside
         streak_px = camera.shutter_s * view.focal_px * swept / depth_m
         taps = np.clip(np.ceil(streak_px / TAP_PX), 1, TAPS).astype(np.int64)
     return Dust(
