@@ -28,6 +28,8 @@ RIDDEN_FAR_M = 200.0
 """The same where parallax shows how far away those objects are."""
 SKY_M = 400.0
 """How deep the sky is before a plane: so far that it does not stay blue when it snows hard."""
+SKY_BELOW = 0.1
+"""How far below a horizon that is known sky may be, in heights of the picture: roads climb."""
 FILE_FAR_M = 150.0
 FARTHEST_M = 5000.0
 NEAR_M = 1.0
@@ -175,7 +177,8 @@ class GroundDepth:
         small = shrunk(picture, self._level.shape)
         inverse = self._standing(index)
         if not self.overhead:
-            sky = sky_cover(small, scale=small.shape[1] / picture.shape[1])
+            lowest = 1.0 if self.feet is None else self.horizon + SKY_BELOW
+            sky = sky_cover(small, small.shape[1] / picture.shape[1], lowest)
             inverse = inverse + sky * (np.float32(1 / self.far_m) - inverse)
         return aligned_levels(inverse, small, picture, self.far_m)
 

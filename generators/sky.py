@@ -16,28 +16,30 @@ UNLIKE = (64.0, 25.0)
 """Levels by which a gap differs from the sky around it in any channel: no sky, nothing but sky."""
 
 
-def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
+def sky_likeness(frame: Frame, scale: float = 1.0, rows: int | None = None) -> NDArray[np.float32]:
     """Return how much each pixel looks like a day's sky, float32 [H, W] in [0, 1].
 
     Sky is as bright as the smooth parts of the upper quarter, and these must be bright in
     themselves or brighter than the lower half: a road seen from above is smooth too. These limits
     are ramps, so that nothing jumps between frames; what does not hang together with the top edge,
     like a meadow or a white car, is no sky. `scale` is how much the frame was made smaller: edges
-    are as many times as steep then, and as many times as narrow.
+    are as many times as steep then, and as many times as narrow. Only the upper `rows` are looked
+    through and returned, if they are given.
     """
     import cv2
 
     grey = frame.astype(np.float32) @ (LUMA.astype(np.float32) / 255)
     luma = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.5 * scale), np.float32)
+    quarter, half = max(1, len(luma) // 4), len(luma) // 2
+    below = float(np.median(luma[half::2, ::2]))
+    luma = luma[:rows]
     side = 1 + 2 * round(2 * scale)
     slope = cv2.dilate(_slope(luma), np.ones((side, side), np.uint8))
     smooth = _ramp(np.asarray(slope, np.float32), 0.022 / scale, 0.010 / scale)
-    quarter = max(1, len(luma) // 4)
     upper = smooth[:quarter:2, ::2] > 0.5
     if not upper.any():
         return np.zeros_like(luma)
     bright = float(np.percentile(luma[:quarter:2, ::2][upper], 90))
-    below = float(np.median(luma[len(luma) // 2 :: 2, ::2]))
     least = max(0.5, min(1.25 * below, 0.75))
     gate = _ramp(np.array(bright, np.float32), least - 0.05, least + 0.05)
     if gate == 0:
@@ -50,17 +52,20 @@ def sky_likeness(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
     return np.asarray(like * reaching.take(labels), np.float32)
 
 
-def sky_cover(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
+def sky_cover(frame: Frame, scale: float = 1.0, lowest: float = 1.0) -> NDArray[np.float32]:
     """Return how much of each pixel is sky, that between leaves included, float32 [H, W] in [0, 1].
 
     What `sky_likeness` finds keeps away from edges. Near it, whatever has the colour that the sky
-    has around there is sky too: beside a roof, round a pole and in the gaps of a tree.
+    has around there is sky too: beside a roof, round a pole and in the gaps of a tree. Below
+    `lowest`, a fraction of the height, there is none.
     """
     import cv2
 
-    like = sky_likeness(frame, scale)
+    rows = min(len(frame), max(16, round(lowest * len(frame))))
+    like, below = sky_likeness(frame, scale, rows), len(frame) - rows
     if not like.any():
-        return like
+        return np.zeros(frame.shape[:2], np.float32)
+    frame = frame[:rows]
     height, width = like.shape
     coarse = max(1, width // 8), max(1, height // 8)
     weight = cv2.resize(like, coarse, interpolation=cv2.INTER_AREA)
@@ -75,7 +80,8 @@ def sky_cover(frame: Frame, scale: float = 1.0) -> NDArray[np.float32]:
     same = cv2.LUT(
         cv2.max(cv2.max(red, green), blue), _ramp(np.arange(256, dtype=np.float32), *UNLIKE)
     )
-    return np.asarray(cv2.max(like, cv2.multiply(near, same)), np.float32)
+    cover = cv2.max(like, cv2.multiply(near, same))
+    return np.asarray(cv2.copyMakeBorder(cover, 0, below, 0, 0, cv2.BORDER_CONSTANT), np.float32)
 
 
 def _slope(luma: NDArray[np.float32]) -> NDArray[np.float32]:
