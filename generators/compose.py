@@ -86,12 +86,27 @@ def compose(
     return snowy
 
 
+def in_steps(plane: NDArray[np.float32], steps: float) -> NDArray[np.uint16]:
+    """Return a plane, float32 [H, W], times `steps`, rounded to whole ones, uint16 [H, W]."""
+    levels = np.empty(plane.shape, np.uint16)
+    _round(np.ascontiguousarray(plane), np.float32(steps), levels)
+    return levels
+
+
 def _given(dtype: Any, ndim: int) -> Any:
     return numba.types.Array(dtype, ndim, "C", readonly=True)
 
 
 _U1, _U2 = numba.uint8, numba.uint16
 _PLANE = _given(_U2, 2)
+
+
+@numba.njit(numba.void(_given(numba.float32, 2), numba.float32, _U2[:, ::1]), cache=True)
+def _round(plane: Any, steps: Any, levels: Any) -> None:
+    whole = np.float32(3 << 22)  # from here on float32 holds whole numbers alone
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            levels[y, x] = np.uint16(np.int32((plane[y, x] * steps + whole) - whole))
 
 
 @numba.njit("u4(u4)", inline="always", cache=True, error_model="numpy")

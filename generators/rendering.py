@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.colour import decode_srgb, encode_srgb
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators.compose import compose, facts, gain_for
+from rvsd_bench.generators.compose import compose, facts, gain_for, in_steps
 from rvsd_bench.generators.depth import ClipWithDepth, DepthSource, SteppedDepth, resolve_depth
 from rvsd_bench.generators.fog import STEP_PX
 from rvsd_bench.generators.glimpses import Glimpses
@@ -206,7 +206,7 @@ def render_frame(
     if rest is not None:
         radiance *= part.of(at_pixels(rest, shot.size))
     clean = np.ascontiguousarray(part.of(clean))
-    z16 = np.rint(65535 * coverage).astype(np.uint16)
+    z16 = in_steps(coverage, 65535)
     p16 = _stored_radiance(radiance, z16, a16, shot.gain)
     snowy = compose(clean, t16, z16, p16, a16, shot.gain, domain)
     return RenderedFrame(clean, snowy, t16, z16, p16, a16, shot.gain, domain, light16)
@@ -358,9 +358,9 @@ def _stored_radiance(
     radiance: NDArray[np.float32], z16: NDArray[np.uint16], a16: NDArray[np.uint16], gain: int
 ) -> NDArray[np.uint16]:
     """Return covered radiance as it is stored; where the light varies no flake outshines white."""
-    p16 = np.rint(radiance * np.float32(65535 / gain))
+    p16 = in_steps(radiance, 65535 / gain)
     if a16.ndim == 1:
-        return np.asarray(p16, np.uint16)
+        return p16
     strongest = np.maximum(np.maximum(a16[..., 0], a16[..., 1]), a16[..., 2])
     air = np.maximum(strongest.astype(np.uint32), 1)
     most = np.minimum(65535 * z16.astype(np.uint32) // (np.uint32(gain) * air), 65535)

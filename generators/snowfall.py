@@ -58,7 +58,7 @@ class Snowfall:
         region that begins at a sample of it, but for the last `fog.STEP_PX` rows and columns.
         """
         if self.fog is None:
-            return self.transmission[depth]
+            return self.transmission.take(depth)
         return self.fog.transmission(time_s, depth, self._middle(region))
 
     def planes(
@@ -94,7 +94,7 @@ class Snowfall:
             P,
             (part.top, part.left),
         )
-        return 1 - C, P
+        return np.subtract(1, C, out=C), P
 
     def _middle(self, region: Region | None) -> tuple[float, float]:
         """Return the row and column of a region at which the picture has its middle."""
