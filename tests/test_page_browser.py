@@ -46,6 +46,7 @@ def _row(name: str, psnr: float, lpips: float) -> dict[str, object]:
         "schema_version": 1, "method_id": name, "method_name": name, "kind": "classical",
         "protocol": "rvsd-2023", "protocol_hash": "0123456789ab", "dataset": "demo",
         "split": "test", "source": "measured", "valid": True, "psnr": psnr, "lpips": lpips,
+        "psnr_snow": psnr, "psnr_clear": psnr,
         "psnr_ci_lo": psnr - 1, "psnr_ci_hi": psnr + 1, "n_sources": VIDEOS, "run_id": "r1",
         "dataset_manifest_sha256": "f" * 64, "trained": True, "predictions_sha256": "a" * 64,
     }  # fmt: skip
@@ -83,7 +84,7 @@ def _page(folder: Path, names: list[str]) -> Path:
     pictures.mkdir(parents=True)
     for i, stem in enumerate(("input", *slugs.values(), "truth")):
         iio.imwrite(pictures / f"{stem}.jpg", np.full((90, 160, 3), 40 + i, np.uint8))
-    build([run], folder / "out")
+    build([run], folder / "out", reported=True)
     return folder / "out" / "index.html"
 
 
@@ -318,13 +319,17 @@ def test_twenty_hostile_names_add_no_element_and_no_attribute(
     assert browser.named("Log.entryAdded") == []
 
 
+@pytest.mark.parametrize("names", [[f"method {i}" for i in range(20)], HOSTILE])
 def test_a_phone_scrolls_tables_in_their_boxes_with_the_names_in_sight(
-    browser: Browser, plain: Path
+    browser: Browser, names: list[str], tmp_path: Path
 ) -> None:
-    browser.open(plain, 390, 844)
+    browser.open(_page(tmp_path, names), 390, 844)
     assert browser.js("document.scrollingElement.scrollWidth") <= 390
-    box = "document.querySelector('.duels').parentElement"
-    assert browser.js(f"{box}.scrollWidth > {box}.clientWidth")
-    browser.js(f"{box}.scrollLeft = 500")
-    name = "document.querySelector('.duels tbody th').getBoundingClientRect().x"
-    assert browser.js(name) == pytest.approx(browser.js(f"{box}.getBoundingClientRect().x"), abs=1)
+    for table, name in ((".duels", "tbody th"), (".sortable", "tbody td:nth-child(2)")):
+        box = f"document.querySelector('{table}').parentElement"
+        assert browser.js(f"{box}.scrollWidth > {box}.clientWidth")
+        browser.js(f"{box}.scrollLeft = 500")
+        left, width = browser.js(f"(r => [r.x, r.width])({box}.getBoundingClientRect())")
+        cell = f"document.querySelector('{table} {name}').getBoundingClientRect()"
+        assert browser.js(f"{cell}.x") == pytest.approx(left, abs=1)
+        assert browser.js(f"{cell}.width") < 0.6 * width
