@@ -48,18 +48,20 @@ def assemble(
 ) -> N:
     """Return a network in eval mode that describes itself by `info`.
 
-    Without preset and fields, the configuration in the card of `weights` holds; a preset as it is
-    gets the weights `shipped`/<preset>.safetensors if they are there. Without weights the network
-    is as it was born, the same in every process, and `info.trained` is False; torch's random
-    numbers are left alone. Raises InputError for what is unknown or does not fit together.
+    Without a preset, the configuration in the card of `weights` holds, and fields replace its own;
+    fields that change no shape (bounds, how many neighbours are met) fit trained weights. A preset
+    as it is gets the weights `shipped`/<preset>.safetensors if they are there. Without weights the
+    network is as it was born, the same in every process, and `info.trained` is False; torch's
+    random numbers are left alone. Raises InputError for what is unknown or does not fit together.
     """
     if weights is None and not fields:
         weights = shipped_weights(shipped, preset or DEFAULT)
     stored = {} if weights is None else read_card(weights)
-    if "config" in stored and preset is None and not fields:
+    if "config" in stored and preset is None:
         assert weights is not None
         config = _of_card(type(presets[DEFAULT]), stored["config"], weights)
         preset = str(stored.get("preset", "card"))
+        config = configured({preset: config}, preset, fields, card.name)
     else:
         preset = preset or DEFAULT
         config = configured(presets, preset, fields, card.name)

@@ -320,6 +320,14 @@ def test_under_autocast_the_islands_stay_in_float32() -> None:
     for tensor in (half.background, half.routing, *half.layers):
         assert tensor.dtype == torch.float32
     assert float((half.restored - full.restored).abs().max()) < 0.05
+    # The frame itself is never rounded to 8 bits of significand, on its way in or out.
+    untrained = SemiVDN(SMALLEST).eval()
+    with torch.no_grad():
+        full_frame = untrained(clip)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half_frame = untrained(clip)
+    assert half_frame.dtype == torch.float32
+    assert float((half_frame - full_frame).abs().max()) < 1 / 1024
     assert torch.allclose(half.routing.sum(dim=2), torch.ones(1), atol=1e-6)
 
 
@@ -406,6 +414,9 @@ def test_a_checkpoint_brings_its_own_size(tmp_path: Path) -> None:
         assert torch.equal(again(clip), network(clip))
     with pytest.raises(InputError, match="another architecture"):
         semivdn.build("tiny", weights=path)
+    other = semivdn.build(weights=path, t_min="0.2")  # which changes no shape
+    assert other.config == replace(SMALLEST, t_min=0.2)
+    assert other.info.weights_sha256 == again.info.weights_sha256
 
 
 # --- the encoder's weights from elsewhere

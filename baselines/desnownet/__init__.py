@@ -47,8 +47,8 @@ SHIPPED = Path(__file__).parent / "weights"
 def build(preset: str | None = None, weights: Path | None = None, **fields: str) -> DesnowNet:
     """Return the network of a preset (`default`, `tiny`), in eval mode.
 
-    `fields` replace fields of its Config. With `weights` and neither preset nor fields, the
-    configuration in the checkpoint's card holds. Raises InputError for what does not fit together.
+    `fields` replace fields of its Config. With `weights` and no preset, that Config is the one in
+    the checkpoint's card. Raises InputError for what does not fit together.
     """
     from rvsd_bench.baselines.desnownet.network import DesnowNet
 

@@ -61,8 +61,8 @@ def build(
 ) -> SemiVDN:
     """Return the network of a preset (`default`, `tiny`), in eval mode.
 
-    `fields` replace fields of its Config. With `weights` and neither preset nor fields, the
-    configuration in the checkpoint's card holds. `encoder_weights` is a ConvNeXt classifier of
+    `fields` replace fields of its Config. With `weights` and no preset, that Config is the one in
+    the checkpoint's card. `encoder_weights` is a ConvNeXt classifier of
     timm, torchvision or its authors: a start for training. Raises InputError for what does not fit
     together.
     """

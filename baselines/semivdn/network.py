@@ -144,12 +144,14 @@ class SemiVDN(nn.Module):
             self.decode_transmission(parts[1]),
             self.decode_light(parts[2]),
         )
-        background = recover(self.lift(kept(clip)), layers)
+        with full_precision(clip):  # the frame keeps its digits on the way in and out, too
+            background = recover(self.lift(at_least_float32(kept(clip))), layers)
+            restored: Tensor = self.project(background)
         routing = tokens_kept(found.weights).mT
         routing = routing.reshape(*routing.shape[:2], *self.embed.patches.grid(size))
         back = (batch, len(keep))
         return Analysis(
-            _split(self.project(background), *back),
+            _split(restored, *back),
             _split(background, *back),
             Layers(*(_split(layer, *back) for layer in layers)),
             _split(routing, *back),

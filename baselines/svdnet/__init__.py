@@ -47,8 +47,8 @@ CARD = ModelInfo(
 def build(preset: str | None = None, weights: Path | None = None, **fields: str) -> SVDNet:
     """Return the network of a preset (`default`, `light`, `lite`), in eval mode.
 
-    `fields` replace fields of its Config. `weights` is a checkpoint; unless a preset or fields are
-    named, the configuration in its card holds. A preset whose weights come with the package has
+    `fields` replace fields of its Config. `weights` is a checkpoint; without a preset, that Config
+    is the one in its card. A preset whose weights come with the package has
     them. Raises InputError for what is unknown or does not fit.
     """
     from rvsd_bench.baselines.svdnet.network import SVDNet
