@@ -63,7 +63,7 @@ def read_card(path: Path) -> dict[str, Any]:
         raise _damaged(path, str(error)) from error
     try:
         card = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: the checkpoint's card is not JSON: {error}") from error
     if not isinstance(card, dict):
         raise InputError(f"{path}: the checkpoint's card is not a JSON object")

@@ -272,7 +272,7 @@ def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
     assert "Is a directory" in _refusal(tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize("card", ["{", "[1]", "3"])
+@pytest.mark.parametrize("card", ["{", "[1]", "3", "[" * 100_000], ids=["{", "[1]", "3", "deep"])
 def test_a_card_that_is_no_object_is_refused(card: str, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file(_state(), path, metadata={"card": card})
