@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rvsd_bench.baselines import ModelInfo, VideoRestorer
+from rvsd_bench.baselines import ModelInfo, VideoRestorer, load
 from rvsd_bench.clip import ArrayClip
 from rvsd_bench.data import dataset
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.methods import Method, resolve, restored, restored_files
-from rvsd_bench.media.images import write_png
+from rvsd_bench.media.images import read_image, write_png
+from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
 SIZE = (12, 16, 3)
 
@@ -170,6 +171,23 @@ def test_restored_frames_come_by_id_and_their_files_are_known(data: Path) -> Non
         f"000{i}.png" for i in range(4)
     ]
     assert restored_files(one("identity", data), video) == ()
+
+
+def test_evaluate_scores_the_bytes_that_restore_writes(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from rvsd_bench.baselines import FrameModel, ModelInfo\n\ndef build(tile: int = 8):\n"
+        "    info = ModelInfo('mean', tile=tile)  # tiles change what it answers\n"
+        "    return FrameModel(lambda x: (x + x.mean((-2, -1), keepdim=True)) / 2, info)\n"
+    )
+    spec, video = f"py:{path}", dataset.load(data, splits=("test",)).videos[0]
+    scored = restored(one(spec, data, trust_code=True), video, dataset.open_snowy(video), None)
+    outputs = plan_outputs(data / "test" / "snow", tmp_path / "out")
+    save_restored(load(spec, trust_code=True), outputs, method="mean", fps=25)
+    written = [read_image(file) for file in sorted((tmp_path / "out" / "00000").iterdir())]
+    assert np.array_equal(np.stack(list(scored)), np.stack(written))
+    whole = restored(one(f"{spec}?tile=0", data, trust_code=True), video, scored.source, None)
+    assert not np.array_equal(np.stack(list(whole)), np.stack(written))
 
 
 def test_parameters_of_a_network_are_counted(data: Path) -> None:
