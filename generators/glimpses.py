@@ -124,6 +124,8 @@ def narrowed(frame: Frame) -> Frame:
     if width <= SMALL_PX:
         return frame
     size = SMALL_PX, max(16, round(SMALL_PX * height / width))
+    if width >= 4 * SMALL_PX and not (height % 2 or width % 2):  # halves are found far quicker
+        frame = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
