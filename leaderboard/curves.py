@@ -55,8 +55,9 @@ def _scores(group: Group, runs: Sequence[Run], metric: str) -> Mapping[tuple[str
     found: dict[tuple[str, str], Frames] = {}
     for run in runs:
         path = run.folder / "per_frame.csv"
-        if not path.is_file():
-            continue  # the rows of a board, whose frames are in the runs that it came from
+        here = any((row["run_id"], row["method_id"]) in members for row in run.rows)
+        if not here or not path.is_file():
+            continue  # a board has no frames of its own: they are in the runs that it came from
         for row in read_csv(path, _NEEDS):
             value = number(row, "value") if row["metric"] == metric else None
             index = number(row, "frame_index")
