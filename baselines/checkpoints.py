@@ -7,7 +7,6 @@ run. Names, shapes and values are audited before a single weight is replaced.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import warnings
@@ -90,27 +89,6 @@ def load_weights(
     _audit(path, state, wanted)
     network.load_state_dict(state, strict=True)
     return sha256_file(path)
-
-
-def learned_digest(model: object) -> str:
-    """Return the SHA-256 of all tensors of a network, whatever file they came from; else "".
-
-    The network is the model itself or what its `network` is. A factory may read its weights from a
-    file that its spec does not name.
-    """
-    digest = hashlib.sha256()
-    for network in (model, getattr(model, "network", None)):
-        state = getattr(network, "state_dict", None)
-        if callable(state):
-            import torch
-
-            for name, value in state().items():
-                digest.update(f"{name}\0".encode())
-                if isinstance(value, torch.Tensor):
-                    flat = value.detach().cpu().contiguous().reshape(-1)
-                    digest.update(flat.view(torch.uint8).numpy().data)
-            return digest.hexdigest()
-    return ""
 
 
 def read_weights(path: Path) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class SemiVDN(nn.Module):
 
         def tokens_kept(values: Tensor) -> Tensor:
             """Cut [B, T·m, ...] to the tokens of the kept frames, [B·K, m, ...]."""
-            return kept(values.unflatten(1, (frames, -1)))
+            return kept(values.reshape(batch, frames, -1, values.shape[-1]))
 
         combined = self.compose(tokens_kept(stream), size)
         if self.config.skip:

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from rvsd_bench.baselines.checkpoints import learned_digest
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
+from rvsd_bench.baselines.learned import count_parameters, learned_digest
 from rvsd_bench.baselines.loading import load, require_trust
 from rvsd_bench.baselines.spec import Spec, method_id, parse, slug
 from rvsd_bench.clip import Clip
@@ -186,7 +186,7 @@ def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
     info = model.info
     # Named or not, the spec's own id holds a digest of the files that it names.
     own = method_id(replace(spec, name=None))
-    parameters = _parameters(model)
+    parameters = count_parameters(model)
     light = parameters is None and spec.scheme == "name"
     return Method(
         id=spec.name or own,
@@ -231,7 +231,7 @@ def _oracle(spec: Spec, label: str, device: str) -> Method:
 
 
 def _from_object(model: VideoRestorer, device: str) -> Method:
-    info, parameters = model.info, _parameters(model)
+    info, parameters = model.info, count_parameters(model)
     return Method(
         id=info.name,
         label=info.name,
@@ -251,15 +251,6 @@ def _kind(name: str, info: ModelInfo, parameters: int | None) -> Kind:
     if info.weights is None and parameters is None:
         return "classical"
     return "image" if info.window == 1 else "video"
-
-
-def _parameters(model: VideoRestorer) -> int | None:
-    for network in (model, getattr(model, "network", None)):
-        parameters = getattr(network, "parameters", None)
-        if callable(parameters):
-            count = sum(tensor.numel() for tensor in parameters())
-            return count or None
-    return None
 
 
 def _digest(*parts: object) -> str:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rvsd_bench.baselines.info import StagedRestorer, VideoRestorer
+from rvsd_bench.baselines.learned import count_parameters
 from rvsd_bench.errors import InputError
 from rvsd_bench.restoring.calling import inference, require_precision
 from rvsd_bench.restoring.runner import CHUNK, CONTEXT
@@ -146,7 +147,7 @@ def profile(
         gmacs_window = tiles * _gmacs(lambda: model(clip)) if model.info.staged else gmacs_step
     return Profile(
         method=method,
-        parameters=_parameters(model),
+        parameters=count_parameters(model),
         height=size[0],
         width=size[1],
         window=model.info.window,
@@ -217,11 +218,3 @@ def _memory(device: str) -> float:
         return float(peak) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most * (1 if sys.platform == "darwin" else 1024)
-
-
-def _parameters(model: VideoRestorer) -> int | None:
-    for network in (model, getattr(model, "network", None)):
-        parameters = getattr(network, "parameters", None)
-        if callable(parameters):
-            return int(sum(tensor.numel() for tensor in parameters()))
-    return None

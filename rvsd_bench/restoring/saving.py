@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
-from rvsd_bench.baselines.checkpoints import learned_digest
 from rvsd_bench.baselines.info import VideoRestorer
+from rvsd_bench.baselines.learned import learned_digest
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
 from rvsd_bench.files import digest_source, publish_folder, write_json
