@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
+from rvsd_bench.baselines.spec import truth
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.recipe import structure
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar("C", bound="DataclassInstance")
-
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def configured(presets: Mapping[str, C], preset: str, fields: Mapping[str, str], what: str) -> C:
@@ -57,6 +56,6 @@ def _parsed(text: str, hint: Any, where: str) -> Any:
     if hint not in (int, float, bool):
         return text
     try:
-        return _TRUTH[text.lower()] if hint is bool else hint(text)
-    except (ValueError, KeyError) as error:
+        return truth(text) if hint is bool else hint(text)
+    except ValueError as error:
         raise InputError(f"{where} must be {hint.__name__}, got {text!r}") from error

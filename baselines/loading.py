@@ -16,11 +16,9 @@ from typing import Any, get_args
 from rvsd_bench import registry
 from rvsd_bench.baselines.foreign import OPENERS, RUNS_CODE
 from rvsd_bench.baselines.info import ModelInfo, VideoRestorer
-from rvsd_bench.baselines.spec import Spec, parse
+from rvsd_bench.baselines.spec import Spec, parse, truth
 from rvsd_bench.errors import InputError, MissingError, RvsdBenchError, unknown
 from rvsd_bench.files import sha256_bytes
-
-_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def load(
@@ -187,18 +185,14 @@ def _converted(text: str, parameter: inspect.Parameter, where: str) -> Any:
     convert = _CONVERTERS.get(wanted.removesuffix(" | None"), str)
     try:
         return convert(text)
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise InputError(f"{where} must be {wanted}, got {text!r}") from error
-
-
-def _truth(text: str) -> bool:
-    return _TRUTH[text.lower()]
 
 
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "int": int,
     "float": float,
-    "bool": _truth,
+    "bool": truth,
     "Path": Path,
 }
 

@@ -14,6 +14,7 @@ SCHEMES = ("frames", "py", "onnx", "torchscript", "spandrel")
 _SUFFIXES = {".py": "py", ".onnx": "onnx", ".pth": "spandrel"}
 _NAME = re.compile(r"([A-Za-z0-9][\w .+-]*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([a-z][a-z0-9]+):(.*)", re.DOTALL)
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _PATH_OPTIONS = ("from", "weights", "encoder_weights")
 
 
@@ -105,6 +106,13 @@ def method_id(spec: Spec, content: str | None = None) -> str:
     if not spec.paths:
         return spec.short
     return f"{spec.short}@{(content or _content(spec.paths))[:8]}"
+
+
+def truth(text: str) -> bool:
+    """Return what an option says that is true or false; raise ValueError for what is neither."""
+    if text.lower() not in _TRUTH:
+        raise ValueError(text)
+    return _TRUTH[text.lower()]
 
 
 def slug(method: str) -> str:
