@@ -124,7 +124,7 @@ def test_a_few_steps_of_training_learn_a_mask_and_lower_every_term() -> None:
     history = []
     for _ in range(60):
         terms = overall_loss(network.analyse(snowy), clean, mask, tau=4)
-        history.append({name: float(term) for name, term in terms.items()})
+        history.append({name: float(term.detach()) for name, term in terms.items()})
         adam.zero_grad()
         sum(terms.values(), torch.zeros(())).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

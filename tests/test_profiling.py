@@ -77,9 +77,11 @@ def test_a_method_without_tensors_says_that_torch_saw_nothing() -> None:
     assert (found.parameters, found.gmacs_frame) == (None, 0)
 
 
+@pytest.mark.slow
 def test_the_command_measures_each_model_by_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Two processes that load torch, some 15 s of CPU: that they are two is what is tested."""
     path = tmp_path / "net.py"
     path.write_text(NET)
     ballast = np.ones(2**29, np.uint8)  # what this process holds is none of theirs
