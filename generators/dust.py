@@ -120,7 +120,8 @@ class Dust:
         exposure.
         """
         speed = self.velocity_m_per_s[:, 2][:, None, None]
-        flown = (np.arange(TAPS) + 0.5) / self.taps[:, None, None] if speed.any() else np.zeros(1)
+        steps = np.arange(self.taps.max()) + 0.5
+        flown = steps / self.taps[:, None, None] if speed.any() else np.zeros(1)
         moment = flown * self.shutter_s
         own = self.depth_m[:, None, None]
         scale = (sheet_m[..., None] + speed * moment) / own

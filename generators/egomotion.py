@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 WIDEST_PX = 960
 ENOUGH_PAIRS = 6
 STILL_PX = 0.3
+FINE_ENOUGH = (3, 20, 0.03)
+"""Corners are followed until a step is below 0.03 pixels, in at most 20 steps."""
 RIM_PX = 8
 """So many rows around what is searched for corners tell of them too."""
 LEAST_CONFIDENCE = 0.15
@@ -172,7 +174,9 @@ def _follow(
     start = np.concatenate(found)
 
     def follow(a: Any, b: Any, points: Any) -> tuple[Any, Any]:
-        there, seen, _ = cv2.calcOpticalFlowPyrLK(a, b, points, None, winSize=(21, 21), maxLevel=4)
+        there, seen, _ = cv2.calcOpticalFlowPyrLK(
+            a, b, points, None, winSize=(21, 21), maxLevel=4, criteria=FINE_ENOUGH
+        )
         return there, seen
 
     there, seen = follow(first, second, start)

@@ -6,6 +6,9 @@ flake covers, so that flakes and haze together take what the size law says.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,3 +47,17 @@ def veil_depth(
 def transmission_table(tau: NDArray[np.float64]) -> NDArray[np.uint16]:
     """Return exp(-tau) as 16-bit transmission (Bouguer's law)."""
     return np.asarray(np.rint(65535 * np.exp(-tau)), np.uint16)
+
+
+def looked_up(table: NDArray[np.uint16], depth: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return what a table of 65536 levels holds for each depth, uint16 [H, W]."""
+    values = np.empty(depth.shape, np.uint16)
+    _look_up(np.ascontiguousarray(table), np.ascontiguousarray(depth), values)
+    return values
+
+
+@numba.njit("void(u2[::1], u2[:,::1], u2[:,::1])", cache=True, error_model="numpy")
+def _look_up(table: Any, depth: Any, values: Any) -> None:
+    for y in range(depth.shape[0]):
+        for x in range(depth.shape[1]):
+            values[y, x] = table[depth[y, x]]

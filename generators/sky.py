@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,7 +62,7 @@ def sky_cover(frame: Frame, scale: float = 1.0, lowest: float = 1.0) -> NDArray[
     """
     import cv2
 
-    rows = min(len(frame), max(16, round(lowest * len(frame))))
+    rows = min(len(frame), max(16, 8 * round(lowest * len(frame) / 8)))  # whole blocks, below
     like, below = sky_likeness(frame, scale, rows), len(frame) - rows
     if not like.any():
         return np.zeros(frame.shape[:2], np.float32)
@@ -86,8 +87,30 @@ def sky_cover(frame: Frame, scale: float = 1.0, lowest: float = 1.0) -> NDArray[
 
 def _slope(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the length of the gradient by central differences, one-sided at the borders."""
-    down, across = np.gradient(luma)
-    return np.asarray(np.sqrt(down * down + across * across), np.float32)
+    slope = np.empty_like(luma)
+    _write_slope(np.ascontiguousarray(luma), slope)
+    return slope
+
+
+@numba.njit("void(f4[:,::1], f4[:,::1])", cache=True, error_model="numpy")
+def _write_slope(luma: Any, slope: Any) -> None:
+    (height, width), half = luma.shape, np.float32(0.5)
+    for y in range(height):
+        above, below, row, here = (
+            luma[max(y - 1, 0)],
+            luma[min(y + 1, height - 1)],
+            luma[y],
+            slope[y],
+        )
+        down = half if 0 < y < height - 1 else np.float32(1)
+        left, right, inner = row[: width - 2], row[2:], here[1 : width - 1]
+        upper, lower = above[1 : width - 1], below[1 : width - 1]
+        for x in range(width - 2):
+            rise, aside = down * (lower[x] - upper[x]), half * (right[x] - left[x])
+            inner[x] = np.sqrt(rise * rise + aside * aside)
+        for x, first in ((0, 0), (width - 1, width - 2)):
+            rise, aside = down * (below[x] - above[x]), row[first + 1] - row[first]
+            here[x] = np.sqrt(rise * rise + aside * aside)
 
 
 def _ramp(values: NDArray[Any], zero: float, one: float) -> NDArray[np.float32]:

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from rvsd_bench.generators.dust import Dust, fill_shells
 from rvsd_bench.generators.flight import DEPTH, Flight
 from rvsd_bench.generators.fog import DriftingFog, drifting_fog
-from rvsd_bench.generators.haze import depth_index, depth_levels, transmission_table, veil_depth
+from rvsd_bench.generators.haze import (
+    depth_index,
+    depth_levels,
+    looked_up,
+    transmission_table,
+    veil_depth,
+)
 from rvsd_bench.generators.headlights import at_pixels, light_flakes, strength
 from rvsd_bench.generators.outlines import outlines
 from rvsd_bench.generators.path import CameraPath
@@ -58,7 +64,7 @@ class Snowfall:
         region that begins at a sample of it, but for the last `fog.STEP_PX` rows and columns.
         """
         if self.fog is None:
-            return self.transmission.take(depth)
+            return looked_up(self.transmission, depth)
         return self.fog.transmission(time_s, depth, self._middle(region))
 
     def planes(
