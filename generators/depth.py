@@ -28,8 +28,9 @@ RIDDEN_FAR_M = 200.0
 """The same where parallax shows how far away those objects are."""
 SKY_M = 400.0
 """How deep the sky is before a plane: so far that it does not stay blue when it snows hard."""
-SKY_BELOW = 0.1
-"""How far below a horizon that is known sky may be, in heights of the picture: roads climb."""
+SKY_BELOW = 0.25
+"""How far below a known horizon sky is looked for, in heights of the picture: roads climb, and
+what the sky fades out towards must be seen, or a white line near the horizon goes with it."""
 FILE_FAR_M = 150.0
 FARTHEST_M = 5000.0
 NEAR_M = 1.0

@@ -40,7 +40,7 @@ from rvsd_bench.media.frame_cache import CachedClip, cache_clip, cache_folder
 from rvsd_bench.media.reading import find_clips
 from rvsd_bench.seeds import stream
 
-DEPTH_VERSION = 9
+DEPTH_VERSION = 10
 """Counts up when the depth that is kept beside the frames would come out differently."""
 
 

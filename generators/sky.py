@@ -62,7 +62,10 @@ def sky_cover(frame: Frame, scale: float = 1.0, lowest: float = 1.0) -> NDArray[
     """
     import cv2
 
-    rows = min(len(frame), max(16, 8 * round(lowest * len(frame) / 8)))  # whole blocks, below
+    rows = (
+        len(frame) if lowest >= 1 else max(16, 8 * round(lowest * len(frame) / 8))
+    )  # whole blocks
+    rows = min(rows, len(frame))
     like, below = sky_likeness(frame, scale, rows), len(frame) - rows
     if not like.any():
         return np.zeros(frame.shape[:2], np.float32)
