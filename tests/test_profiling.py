@@ -14,7 +14,7 @@ from torch import Tensor
 from rvsd_bench.baselines import ClipModel, FrameModel, ModelInfo, load
 from rvsd_bench.cli import cli
 from rvsd_bench.errors import InputError
-from rvsd_bench.restoring.profiling import profile, profile_apart
+from rvsd_bench.restoring.profiling import MOST_REPEATS, profile, profile_apart
 
 NET = """
 import torch
@@ -70,6 +70,11 @@ def test_a_frame_of_a_staged_model_costs_one_encoding_and_one_decoding() -> None
     found = profile(Staged(), method="staged", size=(8, 8), least_s=0.01)
     assert found.gmacs_window == pytest.approx(9 * 81 * 64 / 1e9)
     assert found.gmacs_frame == pytest.approx(3 * 81 * 64 / 1e9)
+
+
+def test_a_method_that_does_nothing_is_not_timed_for_ever() -> None:
+    found = profile(load("identity"), method="identity", size=(8, 8), least_s=1e9)
+    assert found.repeats == MOST_REPEATS
 
 
 def test_a_method_without_tensors_says_that_torch_saw_nothing() -> None:
