@@ -76,26 +76,6 @@ def unpacked(
         yield folder
 
 
-def read_member(path: Path, name: str, most: int = 2**20) -> bytes | None:
-    """Return a small file at the top of an archive, or None if it is not there."""
-    try:
-        with readable(path):
-            _require_small_directory(path)
-        with readable(path), ZipFile(path) as archive:
-            found = [info for info in archive.infolist() if info.orig_filename == name]
-            if len(found) != 1:
-                return None
-            with archive.open(found[0]) as file:
-                data = file.read(most + 1)
-    except RvsdBenchError:
-        raise
-    except _FAULTS as error:
-        raise InputError(f"{path} is not a whole zip file: {_cut(str(error))}") from error
-    if len(data) > most:
-        raise InputError(f"{path}: {name} is longer than {most} bytes")
-    return data
-
-
 def write_archive(path: Path, files: Mapping[str, Path | bytes]) -> None:
     """Write an archive whose bytes depend on names and contents alone; nothing is compressed."""
     with publish_file(path) as temporary, ZipFile(temporary, "w", ZIP_STORED) as archive:

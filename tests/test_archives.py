@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench import archives
-from rvsd_bench.archives import Limits, read_member, unpacked, write_archive
+from rvsd_bench.archives import Limits, unpacked, write_archive
 from rvsd_bench.errors import InputError
 
 SMALL = Limits(entries=50, total_bytes=200_000, ratio=200)
@@ -217,10 +217,6 @@ def test_equal_files_make_equal_archives_that_others_can_read(tmp_path: Path) ->
         assert {n: archive.read(n) for n in archive.namelist()} == {
             "a.toml": b"x = 1", "b/1.png": b"pixels", "b/\u00e9.png": b"",
         }  # fmt: skip
-    assert read_member(tmp_path / "out.zip", "a.toml") == b"x = 1"
-    assert read_member(tmp_path / "out.zip", "b.toml") is None
-    with pytest.raises(InputError, match="longer than 3 bytes"):
-        read_member(tmp_path / "out.zip", "a.toml", most=3)
 
 
 def test_a_full_disk_is_told_before_anything_is_unpacked(
