@@ -1,0 +1,1 @@
+"""Train the networks: recipes, endless batches, one step after another, exact resumption."""
