@@ -110,9 +110,10 @@ class TrainingRecipe:
     crop: int = bounded(256, 16, 4096)
     seed: int = bounded(0, 0, 2**31)
     precision: Literal["float32", "bf16", "fp16"] = "float32"
-    features: str = "auto"
-    """The weights of the losses that compare VGG-16 features: `auto` (as `weights fetch vgg16`
-    leaves them) or `none`, which drops these losses."""
+    features: Literal["vgg16", "none"] = "vgg16"
+    """What the losses that compare features see pictures with; `none` drops these losses."""
+    licence: str = "unstated"
+    """Of the weights that come out."""
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     ema: Ema = Ema()
