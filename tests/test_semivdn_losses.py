@@ -20,48 +20,6 @@ def _pictures(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-# --- focal frequency
-
-
-def test_the_focal_frequency_loss_of_equal_pictures_is_zero_with_finite_gradients() -> None:
-    picture = _pictures(2, 3, 8, 8).requires_grad_()
-    loss = losses.focal_frequency(picture, picture.detach().clone())
-    loss.backward()
-    assert float(loss.detach()) == 0
-    assert picture.grad is not None and bool(picture.grad.isfinite().all())
-
-
-def test_the_focal_frequency_loss_is_symmetric() -> None:
-    one, two = _pictures(1, 3, 8, 10), _pictures(1, 3, 8, 10, seed=1)
-    there, back = losses.focal_frequency(one, two), losses.focal_frequency(two, one)
-    assert float(there) == pytest.approx(float(back), rel=1e-6)
-
-
-@pytest.mark.parametrize("alpha", [0.0, 1.0, 2.0])
-def test_the_focal_frequency_loss_is_numpys(alpha: float) -> None:
-    one, two = _pictures(2, 3, 6, 9), _pictures(2, 3, 6, 9, seed=1)
-    apart = np.abs(np.fft.fft2((one - two).double().numpy(), norm="ortho"))
-    weight = apart**alpha / (apart**alpha).max(axis=(-2, -1), keepdims=True)
-    expected = float((weight * apart**2).mean())
-    assert float(losses.focal_frequency(one, two, alpha)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_without_weights_the_focal_frequency_loss_is_the_squared_error() -> None:
-    """Parseval: orthonormal transforms keep the energy."""
-    one, two = _pictures(1, 1, 7, 5), _pictures(1, 1, 7, 5, seed=1)
-    expected = float((one - two).square().mean())
-    assert float(losses.focal_frequency(one, two, 0.0)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_no_gradient_flows_through_the_focal_weights() -> None:
-    one, two = _pictures(1, 1, 4, 4).requires_grad_(), _pictures(1, 1, 4, 4, seed=1)
-    losses.focal_frequency(one, two).backward()
-    spectrum = torch.fft.fft2((one - two).detach(), norm="ortho")
-    weight = spectrum.abs() / spectrum.abs().max()
-    expected = 2 / 16 * torch.fft.ifft2(weight * spectrum, norm="ortho").real
-    assert one.grad is not None and torch.allclose(one.grad, expected, atol=1e-6)
-
-
 # --- priors
 
 

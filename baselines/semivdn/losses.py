@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rvsd_bench.baselines.precision import at_least_float32, full_precision
 from rvsd_bench.errors import InputError
 from rvsd_bench.mixtures import Mixture, fit_mixture
 
@@ -23,23 +22,6 @@ GAUSSIANS = 3
 """K of equation 11 (section 4.2)."""
 CONTRAST_WEIGHTS = (1 / 8, 1 / 4, 1.0)
 """Of the three VGG-16 layers of L_perceptual, from fine to coarse; growing as in AECR-Net."""
-
-
-def focal_frequency(restored: Tensor, clean: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return the focal frequency loss of pictures [..., H, W] (equation 8).
-
-    Mean over frequencies of w·|F(restored) - F(clean)|², with orthonormal transforms and
-    w = |F(restored) - F(clean)|^alpha over its maximum in the picture and channel, through which no
-    gradient flows. Jiang et al., "Focal Frequency Loss", ICCV 2021. In float32 at least.
-    """
-    with full_precision(restored):
-        apart = torch.fft.fft2(at_least_float32(restored) - at_least_float32(clean), norm="ortho")
-        squared: Tensor = apart.real.square() + apart.imag.square()
-        weight = squared.detach() ** (alpha / 2)
-        # Equal pictures have no largest difference to divide by: their weights are 0.
-        largest = weight.amax(dim=(-2, -1), keepdim=True)
-        weighted: Tensor = weight / largest.where(largest > 0, 1) * squared
-        return weighted.mean()
 
 
 def dark_channel_prior(restored: Tensor, patch: int = 15) -> Tensor:

@@ -18,13 +18,7 @@ from rvsd_bench.baselines.svdnet.blocks import fold, unfold
 from rvsd_bench.baselines.svdnet.flow import visible, warp
 from rvsd_bench.baselines.svdnet.physics import scatter
 
-EPS = 1e-6
 TEMPERATURE = 0.07
-
-
-def charbonnier(restored: Tensor, clean: Tensor, eps: float = EPS) -> Tensor:
-    """Return the mean of sqrt(d² + eps) over all differences: L1 with a round bottom."""
-    return torch.sqrt((restored - clean) ** 2 + eps).mean()
 
 
 def reconstruction(
@@ -39,14 +33,14 @@ def reconstruction(
 
 def photometric_flow(
     clean: Tensor, flows: Tensor | None, pairs: Sequence[tuple[int, int]]
-) -> Tensor:
+) -> Tensor | None:
     """Return how badly flows [B, P, 2, h, w] explain the clean frames [B, T, 3, H, W].
 
     Each pair (t, i) warps frame i to frame t at the flows' scale; the L1 error counts where the
-    flow stays inside the frame. Clean frames, so that flakes teach no motion. Zero without flows.
+    flow stays inside the frame. Clean frames, so that flakes teach no motion. None without flows.
     """
     if flows is None:
-        return clean.new_zeros(())
+        return None
     height, width = flows.shape[-2:]
     small = unfold(F.adaptive_avg_pool2d(fold(clean), (height, width)), clean.shape[:2])
     reference = fold(small[:, [t for t, _ in pairs]])
@@ -62,14 +56,14 @@ def snow_contrast(
     background: Tensor,
     videos: Sequence[int] | None = None,
     temperature: float = TEMPERATURE,
-) -> Tensor:
+) -> Tensor | None:
     """Return the snow-aware contrastive loss (InfoNCE) of descriptors [B, T, E] of length 1.
 
     One video has one kind of snow and other videos have others (SemiVDN paper, section 2.4). The
     anchor is a frame's snow; other frames of its video are positives, each against all negatives:
     frames of other videos, and the backgrounds of its own clip. `videos` says which clips of the
     batch are from one video (each from its own unless given). With one video in the batch, or one
-    frame of each, there is nothing to compare and the loss is 0.
+    frame of each, there is nothing to compare: None.
     """
     batch, length = snow.shape[:2]
     owner = torch.tensor(range(batch) if videos is None else list(videos), device=snow.device)
@@ -77,7 +71,7 @@ def snow_contrast(
     same = of_frame[:, None] == of_frame[None]
     positive = same & ~torch.eye(len(of_frame), dtype=torch.bool, device=snow.device)
     if bool(same.all()) or not bool(positive.any()):
-        return at_least_float32(snow.new_zeros(()))
+        return None
     clip = torch.arange(batch, device=snow.device).repeat_interleave(length)
     with full_precision(snow):
         flat = at_least_float32(snow).flatten(0, 1)
@@ -90,23 +84,11 @@ def snow_contrast(
         return (torch.logaddexp(agreement, negatives) - agreement)[positive].mean()
 
 
-def decoupling(
-    layers: tuple[Tensor, Tensor, Tensor, Tensor], truth: tuple[Tensor, Tensor, Tensor, Tensor]
-) -> Tensor:
-    """Return the errors of S, T, A (L1) and of the mask's logits (cross-entropy), summed.
+def mask_entropy(logits: Tensor, coverage: Tensor) -> Tensor:
+    """Return the cross-entropy of the mask's logits [B, T, 1, h, w] with the snow's coverage.
 
-    For rendered snow, whose layers are known: S [B, T, 3, H, W], T [B, T, 1, H, W], A
-    [B, T, 3, 1, 1] and the coverage z [B, T, 1, H, W] in [0, 1], which is pooled by its maximum to
-    the mask's scale: one flake makes a place snowy.
+    The coverage [B, T, 1, H, W] in [0, 1] is pooled by its maximum to the mask's scale: one flake
+    makes a place snowy.
     """
-    (snow, transmission, light, logits), (true_snow, true_transmission, true_light, z) = (
-        layers,
-        truth,
-    )
-    covered = F.adaptive_max_pool2d(z.flatten(0, 1), logits.shape[-2:]).view_as(logits)
-    return (
-        (snow - true_snow).abs().mean()
-        + (transmission - true_transmission).abs().mean()
-        + (light - true_light).abs().mean()
-        + F.binary_cross_entropy_with_logits(logits, covered)
-    )
+    pooled = F.adaptive_max_pool2d(coverage.flatten(0, 1), logits.shape[-2:]).view_as(logits)
+    return F.binary_cross_entropy_with_logits(logits, pooled)

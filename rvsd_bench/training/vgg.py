@@ -6,7 +6,7 @@ the SemiVDN paper names. Written in plain torch; no torchvision is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,7 @@ from rvsd_bench.weights.store import find, read_tensors
 LAYERS = (3, 8, 15)
 """Whose outputs are returned, counted from 0 in torchvision's `features`: relu1_2, relu2_2 and
 relu3_3, of 64, 128 and 256 channels at 1, 1/2 and 1/4 of the size."""
-KINDS = ("vgg16", "none")
-SMALLEST = 4
-"""Pixels a side: two halvings must leave one."""
+KINDS = ("auto", "none")
 
 _STAGES = ((0, 2), (5, 7), (10, 12, 14))
 # Of ImageNet's pictures, in [0, 1]: what the network was trained to see subtracted and divided by.
@@ -30,7 +28,7 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class FeatureExtractor:
+class Vgg16:
     """VGG-16 up to relu3_3, which never learns: gradients pass through it to the pictures only."""
 
     tensors: Mapping[str, Tensor]
@@ -41,8 +39,8 @@ class FeatureExtractor:
     """Of the tensors."""
 
     def __call__(self, pictures: Tensor) -> list[Tensor]:
-        """Return the features of RGB pictures [..., 3, H, W] in [0, 1]: three of [N, C, h, w]."""
-        x = pictures.reshape(-1, *pictures.shape[-3:])
+        """Return the features of RGB pictures [N, 3, H, W] in [0, 1]: three of [N, C, h, w]."""
+        x = pictures
         if self.normalise:
             mean, deviation = (x.new_tensor(v).view(3, 1, 1) for v in (_MEAN, _DEVIATION))
             x = (x - mean) / deviation
@@ -57,13 +55,13 @@ class FeatureExtractor:
 
 
 def open_features(
-    kind: str = "vgg16",
+    kind: str = "auto",
     *,
     device: torch.device | str = "cpu",
     weights_dir: Path | None = None,
     normalise: bool = True,
-) -> FeatureExtractor | None:
-    """Return the network that losses see pictures with; None for `none`, which drops those losses.
+) -> Vgg16 | None:
+    """Return the network that losses see pictures with: `auto`; None for `none`, without them.
 
     Raises MissingError, which names `weights fetch vgg16`, where its weights are not on this
     machine, and InputError for another kind.
@@ -79,23 +77,4 @@ def open_features(
         for name, tensor in read_tensors(file).items()
         if name.rpartition(".")[0] + "." in needed
     }
-    return FeatureExtractor(tensors, normalise, file.sha256)
-
-
-def perceptual(features: FeatureExtractor, restored: Tensor, clean: Tensor) -> Tensor:
-    """Return L_perceptual: the mean over the three layers of the features' mean squared error.
-
-    SemiVDN paper, equation 8, for the layers; the squares are our choice. In float32 at least.
-    """
-    with torch.no_grad():
-        wanted = features(clean)
-    return mean_squares(features(restored), wanted)
-
-
-def mean_squares(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
-    """Return the mean over layers of the mean squared difference, in float32 at least."""
-    errors = []
-    for one, other in zip(ours, theirs, strict=True):
-        wide = torch.promote_types(one.dtype, torch.float32)
-        errors.append((one.to(wide) - other.to(wide)).square().mean())
-    return torch.stack(errors).mean()
+    return Vgg16(tensors, normalise, file.sha256)
