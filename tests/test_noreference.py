@@ -48,14 +48,73 @@ def as_tensor(frame: Frame) -> Any:
     return torch.from_numpy(frame).permute(2, 0, 1).unsqueeze(0).float() / 255
 
 
-def test_musiq_is_what_pyiqa_computes_from_the_same_file(untrained: Saved) -> None:
+@pytest.fixture(scope="module")
+def both(untrained: Saved) -> tuple[Any, Any]:
+    """Return our MUSIQ and pyiqa's own class, from the same file."""
     import pyiqa
 
     file = untrained("musiq")
     witness = pyiqa.create_metric("musiq", pretrained_model_path=str(file.path), device="cpu")
-    metric = noreference.open_no_reference("musiq", file, "cpu")
-    expected = float(witness(as_tensor(picture())))
-    assert metric.score(picture()) == pytest.approx(expected, abs=1e-6)
+    return noreference.open_no_reference("musiq", file, "cpu"), witness
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(90, 160), (32, 401), (333, 200), (224, 384), (480, 641)],
+    ids=lambda size: f"{size[1]}x{size[0]}",
+)
+def test_musiq_is_what_pyiqa_computes_from_the_same_file(
+    both: tuple[Any, Any], size: tuple[int, int]
+) -> None:
+    metric, witness = both
+    frame = picture(*size)
+    with torch.inference_mode():
+        expected = float(witness(as_tensor(frame)))
+    assert metric.score(frame) == pytest.approx(expected, abs=1e-5)
+    # the comparison means something: a frame a little darker has another score
+    assert abs(metric.score(frame // 2) - expected) > 1e-3
+
+
+@pytest.mark.slow
+def test_musiq_is_pyiqas_where_attention_over_all_patches_becomes_large(
+    both: tuple[Any, Any],
+) -> None:
+    metric, witness = both
+    frame = picture(1000, 1600)  # 1,600 patches and more
+    with torch.inference_mode():
+        expected = float(witness(as_tensor(frame)))
+    assert metric.score(frame) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nima", "musiq"])
+def test_scores_do_not_depend_on_what_was_scored_before(untrained: Saved, name: str) -> None:
+    metric = noreference.open_no_reference(name, untrained(name), "cpu")
+    frames = [picture(90, 160), picture(200, 120), picture(33, 64)]
+    forwards = [metric.score(frame) for frame in frames]
+    backwards = [metric.score(frame) for frame in reversed(frames)]
+    assert forwards == backwards[::-1]
+    assert len(set(forwards)) == 3
+
+
+def test_every_patch_is_seen_once_and_padded_evenly() -> None:
+    from rvsd_bench.metrics import musiq
+
+    view = torch.arange(3 * 70 * 100, dtype=torch.float32).reshape(1, 3, 70, 100) + 1
+    rows = list(musiq.rows_of_patches(view))
+    assert [tuple(row.shape) for row in rows] == [(4, 3, 32, 32)] * 3
+    whole = torch.cat([torch.cat(tuple(row), dim=2) for row in rows], dim=1)
+    assert torch.equal(whole[:, 13:83, 14:114], view[0])  # 26 rows and 28 columns are lacking
+    assert whole.double().sum() == view.double().sum()
+
+
+def test_places_are_those_of_a_grid_of_ten_over_any_frame() -> None:
+    from rvsd_bench.metrics import musiq
+
+    assert musiq.grid_places(1, 10).tolist() == list(range(10))
+    assert musiq.grid_places(2, 5).tolist() == [0, 2, 4, 6, 8, 50, 52, 54, 56, 58]
+    places = musiq.grid_places(68, 120).reshape(68, 120)  # 3840 x 2160
+    assert places[:, 0].bincount()[::10].tolist() == [7, 7, 7, 7, 6, 7, 7, 7, 7, 6]
+    assert places[0].bincount().tolist() == [12] * 10
 
 
 def test_nima_is_what_pyiqa_computes_from_the_same_file(

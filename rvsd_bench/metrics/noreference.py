@@ -41,9 +41,9 @@ class NoReference:
     def score(self, frame: Frame, prepared: object = None) -> float:
         """Return the network's opinion of a frame."""
         require_size(self.card, frame)
-        values = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device, torch.float32) / 255
         with torch.inference_mode(), exact_arithmetic():
-            return float(self.network(values.permute(2, 0, 1).unsqueeze(0)))
+            levels = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device, torch.float32)
+            return float(self.network(levels.div_(255).permute(2, 0, 1).unsqueeze(0)))
 
 
 def open_no_reference(name: str, file: WeightsFile, device: str) -> NoReference:
@@ -89,10 +89,9 @@ def nima() -> nn.Module:
 def musiq() -> nn.Module:
     """Return MUSIQ with random weights: scores run from 0 to 100 (Ke et al., ICCV 2021; KonIQ)."""
     _stay_offline()
-    from pyiqa.archs.musiq_arch import MUSIQ
+    from rvsd_bench.metrics.musiq import Musiq
 
-    network: nn.Module = MUSIQ(pretrained=False, num_class=1)
-    return network
+    return Musiq()
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {"nima": nima, "musiq": musiq}
