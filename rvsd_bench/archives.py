@@ -1,7 +1,8 @@
 """Read archives of strangers without believing a word in them; write archives of equal bytes.
 
 An archive is judged as a whole by its directory before one byte is unpacked, and only the files
-that are wanted are unpacked, into a private temporary folder that is removed afterwards.
+that are wanted are unpacked, into a private temporary folder that is removed afterwards or into
+one that is kept for the next time.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from rvsd_bench.errors import InputError, OutputError, RvsdBenchError
-from rvsd_bench.files import publish_file, readable
+from rvsd_bench.files import publish_file, publish_folder, readable, sha256_bytes, sha256_file
+
+Entries: TypeAlias = dict[PurePosixPath, ZipInfo]
+"""Where a file is unpacked to, below the folder -> what the archive says of it."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +67,30 @@ def unpacked(
     """
     with TemporaryDirectory(prefix="rvsd-bench-") as private:
         folder = Path(private) / path.name
-        folder.mkdir()
-        try:
-            _require_small_directory(path)
-            with ZipFile(path) as archive:
-                _unpack(archive, path, folder, wanted, limits)
-        except RvsdBenchError:
-            raise
-        except OSError as error:
-            raise InputError(f"cannot unpack {path}: {error.strerror or error}") from error
-        except _FAULTS as error:
-            raise InputError(f"{path} is not a whole zip file: {_cut(str(error))}") from error
+        with _judged(path, wanted, limits) as (archive, entries):
+            folder.mkdir()
+            _unpack(archive, entries, path, folder)
         yield folder
+
+
+def kept(
+    path: Path, wanted: Callable[[PurePosixPath], bool], home: Path, limits: Limits = LIMITS
+) -> Path:
+    """Return the folder `home/<key>/<name of the archive>` with its `wanted` files, as `unpacked`.
+
+    The key is of the archive's name and bytes. The folder is taken as it is if it holds the wanted
+    files and no others, each with the size and checksum that the archive gives it (the latter as
+    its time of change); otherwise it is unpacked anew. The archive is judged every time.
+    """
+    key = sha256_bytes(f"{sha256_file(path)} {path.name}".encode())[:16]
+    folder = home / key / path.name
+    with _judged(path, wanted, limits) as (archive, entries):
+        if not _holds(folder, entries):
+            shutil.rmtree(folder.parent, ignore_errors=True)
+            with publish_folder(folder.parent) as temporary:
+                (temporary / path.name).mkdir()
+                _unpack(archive, entries, path, temporary / path.name)
+    return folder
 
 
 def write_archive(path: Path, files: Mapping[str, Path | bytes]) -> None:
@@ -92,30 +109,59 @@ def write_archive(path: Path, files: Mapping[str, Path | bytes]) -> None:
                     shutil.copyfileobj(file, target, 2**20)
 
 
-def _unpack(
-    archive: ZipFile,
-    path: Path,
-    folder: Path,
-    wanted: Callable[[PurePosixPath], bool],
-    limits: Limits,
-) -> None:
+@contextmanager
+def _judged(
+    path: Path, wanted: Callable[[PurePosixPath], bool], limits: Limits
+) -> Iterator[tuple[ZipFile, Entries]]:
+    """Lend an archive that passes as a whole, with its wanted files; name what is wrong with it."""
+    try:
+        _require_small_directory(path)
+        with ZipFile(path) as archive:
+            yield archive, _chosen(archive, path, wanted, limits)
+    except RvsdBenchError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot unpack {path}: {error.strerror or error}") from error
+    except _FAULTS as error:
+        raise InputError(f"{path} is not a whole zip file: {_cut(str(error))}") from error
+
+
+def _chosen(
+    archive: ZipFile, path: Path, wanted: Callable[[PurePosixPath], bool], limits: Limits
+) -> Entries:
+    """Return the wanted files by the names that they are unpacked to."""
     entries = archive.infolist()
     if problems := [*_problems(entries, archive.start_dir, limits)]:
         more = f" (and {len(problems) - 1} more faults)" if len(problems) > 1 else ""
         raise InputError(f"{path} is refused: {problems[0]}{more}")
-    kept = {PurePosixPath(e.filename): e for e in entries if not e.is_dir()}
-    kept = {name: entry for name, entry in kept.items() if not _is_litter(name)}
-    cut = _wrapped(list(kept), wanted)
-    kept = {PurePosixPath(*name.parts[cut:]): entry for name, entry in kept.items()}
-    kept = {name: entry for name, entry in kept.items() if wanted(name)}
-    needed, free = sum(e.file_size for e in kept.values()), shutil.disk_usage(folder).free
+    files = {PurePosixPath(e.filename): e for e in entries if not e.is_dir()}
+    files = {name: entry for name, entry in files.items() if not _is_litter(name)}
+    cut = _wrapped(list(files), wanted)
+    files = {PurePosixPath(*name.parts[cut:]): entry for name, entry in files.items()}
+    return {name: entry for name, entry in files.items() if wanted(name)}
+
+
+def _unpack(archive: ZipFile, entries: Entries, path: Path, folder: Path) -> None:
+    needed, free = sum(e.file_size for e in entries.values()), shutil.disk_usage(folder).free
     if needed > free:
         raise OutputError(
             f"{path} needs {needed} bytes unpacked, {folder.parent.parent} has {free}: free some "
-            "space, or name another folder by TMPDIR"
+            "space, or use another folder (by --out of evaluate, else by TMPDIR)"
         )
-    for name, entry in kept.items():
+    for name, entry in entries.items():
         _write(archive, entry, folder / name)
+
+
+def _holds(folder: Path, entries: Entries) -> bool:
+    """Tell whether a folder has exactly these files, as they were unpacked."""
+    found = {PurePosixPath(p.relative_to(folder)): p for p in folder.rglob("*") if not p.is_dir()}
+    if found.keys() != entries.keys() or any(path.is_symlink() for path in found.values()):
+        return False
+    states = ((found[name].stat(), entry) for name, entry in entries.items())
+    return all(
+        (state.st_size, state.st_mtime_ns) == (entry.file_size, _moment(entry) * 10**9)
+        for state, entry in states
+    )
 
 
 def _write(archive: ZipFile, entry: ZipInfo, target: Path) -> None:
@@ -123,8 +169,12 @@ def _write(archive: ZipFile, entry: ZipInfo, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(entry) as source, target.open("xb") as file:
         shutil.copyfileobj(source, file, 2**20)
-    moment = entry.CRC & 0x7FFFFFFF  # some file systems end in 2038
-    os.utime(target, (moment, moment))
+    os.utime(target, (_moment(entry), _moment(entry)))
+
+
+def _moment(entry: ZipInfo) -> int:
+    """Return the time of change that stands for a file's checksum, in seconds."""
+    return entry.CRC & 0x7FFFFFFF  # some file systems end in 2038
 
 
 def _wrapped(names: Sequence[PurePosixPath], wanted: Callable[[PurePosixPath], bool]) -> int:

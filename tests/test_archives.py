@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rvsd_bench import archives
-from rvsd_bench.archives import Limits, unpacked, write_archive
+from rvsd_bench.archives import Limits, kept, unpacked, write_archive
 from rvsd_bench.errors import InputError
 
 SMALL = Limits(entries=50, total_bytes=200_000, ratio=200)
@@ -177,7 +177,7 @@ def test_only_wanted_files_come_out_of_a_private_folder_that_goes_away(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("names", "kept"),
+    ("names", "inside"),
     [
         (("00000/0.png", "00000/1.png"), {"00000/0.png", "00000/1.png"}),
         (("test/00000/0.png",), {"00000/0.png"}),
@@ -186,11 +186,68 @@ def test_only_wanted_files_come_out_of_a_private_folder_that_goes_away(tmp_path:
     ],
 )
 def test_a_folder_of_frames_is_not_taken_for_the_one_around_all(
-    tmp_path: Path, names: tuple[str, ...], kept: set[str]
+    tmp_path: Path, names: tuple[str, ...], inside: set[str]
 ) -> None:
     (tmp_path / "mine.zip").write_bytes(made(*names))
     with unpacked(tmp_path / "mine.zip", pictures) as folder:
-        assert {str(p.relative_to(folder)) for p in folder.rglob("*.png")} == kept
+        assert {str(p.relative_to(folder)) for p in folder.rglob("*.png")} == inside
+
+
+def count_written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    written: list[str] = []
+    real = archives._write
+    monkeypatch.setattr(
+        archives, "_write", lambda a, entry, t: written.append(entry.filename) or real(a, entry, t)
+    )
+    return written
+
+
+def test_what_is_kept_is_unpacked_once_and_again_where_anything_about_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, home, written = tmp_path / "mine.zip", tmp_path / "home", count_written(monkeypatch)
+    write_archive(path, {"a/0.png": b"one", "a/1.png": b"two", "notes.txt": b"no picture"})
+    folder = kept(path, pictures, home)
+    assert (folder.name, written) == ("mine.zip", ["a/0.png", "a/1.png"])
+
+    def change(act: Callable[[], object]) -> int:
+        """Do something to the folder; return how many files are unpacked for it."""
+        act()
+        written.clear()
+        assert kept(path, pictures, home) == folder
+        assert {p.name: p.read_bytes() for p in folder.rglob("*.png")} == {
+            "0.png": b"one", "1.png": b"two",
+        }  # fmt: skip
+        return len(written)
+
+    def swap() -> None:
+        (tmp_path / "other").write_bytes(b"one")
+        (folder / "a/0.png").unlink()
+        (folder / "a/0.png").symlink_to(tmp_path / "other")
+
+    assert change(lambda: None) == 0
+    assert change(lambda: (folder / "a/0.png").write_bytes(b"One")) == 2
+    assert change(lambda: (folder / "a/1.png").unlink()) == 2
+    assert change(lambda: (folder / "a/2.png").write_bytes(b"extra")) == 2
+    assert change(swap) == 2
+    write_archive(path, {"a/0.png": b"one", "a/1.png": b"owt"})
+    assert kept(path, pictures, home) != folder
+    assert (folder / "a/1.png").read_bytes() == b"two"  # whoever uses it still has it
+
+
+def test_an_archive_is_judged_again_although_it_was_kept(tmp_path: Path) -> None:
+    write_archive(tmp_path / "mine.zip", {"a/0.png": b"one"})
+    kept(tmp_path / "mine.zip", pictures, tmp_path / "home")
+    with pytest.raises(InputError, match="3 bytes, at most 2"):
+        kept(tmp_path / "mine.zip", pictures, tmp_path / "home", Limits(total_bytes=2))
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_nothing_of_an_evil_archive_is_kept(tmp_path: Path, evil: str) -> None:
+    (tmp_path / "mine.zip").write_bytes(EVIL[evil][0]())
+    with pytest.raises(InputError):
+        kept(tmp_path / "mine.zip", pictures, tmp_path / "home", SMALL)
+    assert not [*tmp_path.rglob("*.png")]
 
 
 def test_a_file_that_did_not_change_keeps_its_time_of_change(tmp_path: Path) -> None:

@@ -283,6 +283,37 @@ def test_a_zip_is_scored_as_its_folder_and_resumes_frame_by_frame(
     assert changed == [("00001", "0003")]
 
 
+def test_the_zip_of_a_run_is_unpacked_once_and_an_older_one_removed(
+    mine: Path, data: Path, tmp_path: Path
+) -> None:
+    path, run = zipped(mine), tmp_path / "run"
+
+    def score() -> list[Path]:
+        evaluate([f"a=frames:{path}"], data, out=run, metrics=["psnr"])
+        assert not [p for p in run.glob("*.*") if str(run) in p.read_text()]
+        return sorted((run / "unpacked").rglob("0003.png"))
+
+    first = score()
+    inodes = [p.stat().st_ino for p in first]
+    assert [p.stat().st_ino for p in score()] == inodes
+    write_png(mine / "00001" / "0003.png", read_image(mine / "00001" / "0004.png"))
+    zipped(mine)
+    again = score()
+    assert len(again) == len(first) == 2 and not first[0].exists()
+    evaluate([f"a=frames:{path}"], data, out=tmp_path / "dry", metrics=["psnr"], dry_run=True)
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_zip_is_not_unpacked_among_other_peoples_files(
+    mine: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").write_text("dear")
+    with pytest.raises(InputError, match="holds other files"):
+        evaluate([f"frames:{zipped(mine)}"], data, out=tmp_path / "home", metrics=["psnr"])
+    assert [p.name for p in (tmp_path / "home").iterdir()] == ["letter"]
+
+
 def test_one_bad_frame_withholds_the_headline_and_leaves_its_video_incomplete(
     mine: Path, data: Path, tmp_path: Path
 ) -> None:

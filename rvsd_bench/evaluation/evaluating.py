@@ -15,7 +15,7 @@ from rvsd_bench.baselines.info import VideoRestorer
 from rvsd_bench.columns import FLAGS, LEADERBOARD, NUMBERS, PER_FRAME, PER_VIDEO, read_csv
 from rvsd_bench.errors import InputError, PartialError
 from rvsd_bench.evaluation import recording, tabulating
-from rvsd_bench.evaluation.folder import open_folder
+from rvsd_bench.evaluation.folder import UNPACKED, open_folder, require_ours
 from rvsd_bench.evaluation.handed_in import unzipped
 from rvsd_bench.evaluation.planning import Plan, make_plan
 from rvsd_bench.evaluation.scoring import score_video
@@ -130,7 +130,10 @@ def evaluate(
     names weights that are not there, before any work. Arithmetic runs on one thread, so that the
     numbers do not depend on `workers`.
     """
-    with unzipped(models) as given:
+    home = Path(out) / UNPACKED if out and not dry_run else None
+    if home is not None:
+        require_ours(home.parent, force=force)
+    with unzipped(models, home) as given:
         plan = make_plan(
             given,
             Path(data),

@@ -11,18 +11,26 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.runfiles import read_manifest
 
+UNPACKED = "unpacked"
+"""What archives of restored frames hold is kept here, so that resuming need not unpack them."""
 _FOLDERS = ("parts", "pictures", "frames")
 _FILES = ("per_frame.csv", "per_video.csv", "leaderboard.csv", "validation.json", "manifest.json")
 
 
-def open_folder(folder: Path, plan: Plan, *, force: bool) -> None:
-    """Make the folder of the run; refuse to mix two runs, or to write among other files."""
+def require_ours(folder: Path, *, force: bool = False) -> Mapping[str, Any] | None:
+    """Refuse a folder that holds anything but a run; return the manifest of a run that is there."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give --out a folder")
-    begun = (folder / "parts").is_dir()
+    begun = any((folder / name).is_dir() for name in ("parts", UNPACKED))
     before = None if force and begun else read_manifest(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (begun or "run_id" in (before or {})):
         raise InputError(f"{folder} holds other files: give --out a new folder, or an earlier run")
+    return before
+
+
+def open_folder(folder: Path, plan: Plan, *, force: bool) -> None:
+    """Make the folder of the run; refuse to mix two runs, or to write among other files."""
+    before = require_ours(folder, force=force)
     if force:
         for name in _FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
-from rvsd_bench.archives import is_archive, unpacked
+from rvsd_bench.archives import is_archive, kept, unpacked
 from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, sha256_file
@@ -77,20 +78,46 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 @contextmanager
-def unzipped(models: Sequence[str | M]) -> Iterator[list[str | M]]:
+def unzipped(models: Sequence[str | M], home: Path | None = None) -> Iterator[list[str | M]]:
     """Lend the models with every `frames:FILE.zip` replaced by what it holds, unpacked.
 
-    That is a `frames:` folder of the same name or, for a packed model, its spec.
+    That is a `frames:` folder of the same name or, for a packed model, its spec. What is unpacked
+    into a `home` stays there for the next time, and what was there of other archives is removed;
+    without one it is gone afterwards.
     """
     with ExitStack() as stack:
-        yield [_unzipped(m, stack) if isinstance(m, str) else m for m in models]
+        used: list[Path] = []
+
+        def folder_of(path: Path) -> Path:
+            used.append(kept(path, _wanted, home) if home else stack.enter_context(opened(path)))
+            return used[-1]
+
+        try:
+            lent = [_unzipped(m, folder_of) if isinstance(m, str) else m for m in models]
+        except InputError:  # of what a stranger forged nothing stays
+            used.clear()
+            raise
+        finally:
+            if home is not None and home.is_dir():
+                _remove_others(home, {folder.parent.name for folder in used})
+        yield lent
 
 
-def _unzipped(model: str, stack: ExitStack) -> str:
+def _remove_others(home: Path, used: Collection[str]) -> None:
+    """Remove what is not used, and the folder itself, and the one around it, if nothing is left."""
+    for path in home.iterdir():
+        if path.name not in used and not path.name.startswith("."):  # another process is unpacking
+            shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        home.rmdir()
+        home.parent.rmdir()
+
+
+def _unzipped(model: str, folder_of: Callable[[Path], Path]) -> str:
     spec = parse(model)
     if spec.scheme != "frames" or spec.path is None or not is_archive(spec.path):
         return model
-    folder = stack.enter_context(opened(spec.path))
+    folder = folder_of(spec.path)
     manifest = read_manifest(folder)
     if manifest is None or manifest.kind == "frames":
         inside = replace(spec, target=str(folder))
