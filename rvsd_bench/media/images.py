@@ -126,6 +126,11 @@ def encode_jpeg(frame: Frame, quality: int = 98) -> bytes:
     return _encode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_chroma])
 
 
+def encode_webp(frame: Frame, quality: int) -> bytes:
+    """Encode uint8 RGB as a lossy WebP, which no longer side than 16383 pixels allows."""
+    return _encode(".webp", frame, [cv2.IMWRITE_WEBP_QUALITY, quality])
+
+
 def decode_jpeg(data: bytes) -> Frame:
     """Decode what `encode_jpeg` made, as `read_image` would."""
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION

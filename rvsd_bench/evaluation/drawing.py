@@ -1,0 +1,170 @@
+"""Draw pictures of frames for the page: as they are, how far from the truth, and moving."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.data.dataset import Video, open_clean, open_snowy
+from rvsd_bench.errors import InputError
+from rvsd_bench.evaluation.contender import pixels_sha256, told
+from rvsd_bench.evaluation.environment import settled
+from rvsd_bench.evaluation.methods import Method, restored
+from rvsd_bench.files import sha256_bytes, write_bytes
+from rvsd_bench.media.images import encode_jpeg, encode_webp
+
+LARGE_SIDE, SMALL_SIDE, LOOP_SIDE = 960, 480, 400
+"""Pixels of the longer side, at most: of the frame that all methods share, of others, moving."""
+LARGE_QUALITY, SMALL_QUALITY, LOOP_QUALITY = 88, 85, 60
+ERROR_LEVELS = 64
+"""The mean absolute error of the three channels, of 255, that is drawn as the brightest colour."""
+LOOP_COLUMNS = 4
+"""The frames of a loop lie row by row in one picture, so that a page can stop it anywhere."""
+_VERSION = 1  # counts changes of how anything is drawn: pictures of before are then drawn anew
+
+Kind: TypeAlias = Literal["picture", "error", "loop"]
+Pixels = TypeVar("Pixels", NDArray[np.uint8], NDArray[np.float32])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file for the page."""
+
+    name: str
+    """Its path below the pictures of the video."""
+    of: str
+    """`input`, `truth`, or a method's slug."""
+    kind: Kind
+    frames: tuple[int, ...]
+    large: bool = False
+    """Whether it is of the frame on which all methods are shown."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The files to be drawn of one video, and the digests that its frames must have."""
+
+    video: Video
+    folder: Path
+    methods: tuple[Method, ...]
+    wanted: tuple[Wanted, ...]
+    digests: Mapping[str, tuple[str, ...]]
+    """`input`, `truth` or slug -> SHA-256 of each frame's pixels; "" where there is no frame."""
+
+    def key(self, wanted: Wanted) -> str:
+        """Return a digest of all that a file shows, and of how."""
+        of = [self.digests[wanted.of][i] for i in wanted.frames]
+        truth = [self.digests["truth"][i] for i in wanted.frames] if wanted.kind == "error" else []
+        return sha256_bytes(repr((_VERSION, wanted, of, truth)).encode())
+
+
+def draw(drawing: Drawing) -> tuple[dict[str, str], list[str]]:
+    """Draw the files of a video; return those that came about with their keys, and the faults.
+
+    Only frames whose pixels are the ones that were scored are shown.
+    """
+    done: dict[str, str] = {}
+    faults: dict[str, None] = {}
+    with settled():
+        for of in drawing.digests:
+            for files in _sittings(drawing, of):
+                try:
+                    for wanted, data in _drawn(drawing, of, files):
+                        path = drawing.folder / wanted.name
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        write_bytes(path, data)
+                        done[wanted.name] = drawing.key(wanted)
+                except Exception as error:  # a stranger's model may raise anything
+                    faults[f"{of}: {told(error)}"] = None
+    return done, list(faults)
+
+
+def error_map(restored: Frame, truth: Frame, *, side: int | None = None) -> Frame:
+    """Return |restored - truth| in colour: black is none, and the lighter the further off.
+
+    It is the mean over the three channels, up to `ERROR_LEVELS` of 255 on a scale that never
+    changes, so that maps can be compared; the colours ("inferno") rise evenly in lightness. `side`
+    is the longest that the map may be: errors are averaged then, not colours.
+    """
+    error = cv2.absdiff(restored, truth).mean(axis=2, dtype=np.float32)
+    shades = np.clip(_shrunk(error, side) * (255 / ERROR_LEVELS), 0, 255)
+    coloured = cv2.applyColorMap(np.rint(shades).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return np.asarray(cv2.cvtColor(coloured, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def sheet(frames: Sequence[Frame]) -> Frame:
+    """Return equally large frames as one picture, `LOOP_COLUMNS` a row; the rest of it is black."""
+    height, width = frames[0].shape[:2]
+    columns = min(LOOP_COLUMNS, len(frames))
+    canvas = np.zeros((-(-len(frames) // columns) * height, columns * width, 3), np.uint8)
+    for place, frame in enumerate(frames):
+        top, left = place // columns * height, place % columns * width
+        canvas[top : top + height, left : left + width] = frame
+    return canvas
+
+
+def _sittings(drawing: Drawing, of: str) -> list[list[Wanted]]:
+    """Return the files of one side or method, together where they need the same frames."""
+    found: dict[tuple[int, ...], list[Wanted]] = {}
+    for wanted in drawing.wanted:
+        if wanted.of == of:
+            found.setdefault(wanted.frames, []).append(wanted)
+    return list(found.values())
+
+
+def _drawn(drawing: Drawing, of: str, files: Sequence[Wanted]) -> Iterator[tuple[Wanted, bytes]]:
+    """Yield the files that need the same frames, encoded."""
+    frames = files[0].frames
+    clip = _open(drawing, of)
+    if files[0].kind == "loop":  # the first so many: in order a model restores each of them once
+        inside = zip(frames, clip)
+        shown = (_shrunk(_same(drawing, of, i, frame), LOOP_SIDE) for i, frame in inside)
+        (wanted,) = files
+        yield wanted, encode_webp(sheet(list(shown)), LOOP_QUALITY)
+        return
+    frame = _same(drawing, of, frames[0], clip[frames[0]])
+    for wanted in files:
+        if wanted.kind == "error":
+            truth = _same(drawing, "truth", frames[0], _open(drawing, "truth")[frames[0]])
+            yield wanted, encode_jpeg(error_map(frame, truth, side=SMALL_SIDE), SMALL_QUALITY)
+            continue
+        side, quality = (LARGE_SIDE, LARGE_QUALITY) if wanted.large else (SMALL_SIDE, SMALL_QUALITY)
+        yield wanted, encode_jpeg(_shrunk(frame, side), quality)
+
+
+def _open(drawing: Drawing, of: str) -> Clip:
+    """Open the frames of one side of the dataset, or as a method restores them."""
+    snowy = open_snowy(drawing.video)
+    if of == "input":
+        return snowy
+    clean = open_clean(drawing.video) if drawing.video.clean is not None else None
+    if of == "truth":
+        assert clean is not None
+        return clean
+    method = next(method for method in drawing.methods if method.slug == of)
+    return restored(method, drawing.video, snowy, clean)
+
+
+def _same(drawing: Drawing, of: str, index: int, frame: Frame) -> Frame:
+    """Return a frame, or raise if it is not the one that was scored."""
+    if pixels_sha256(frame) != drawing.digests[of][index]:
+        frame_id = drawing.video.frame_ids[index]
+        raise InputError(f"frame {frame_id} is not the one that was scored: evaluate again")
+    return frame
+
+
+def _shrunk(pixels: Pixels, side: int | None) -> Pixels:
+    """Return pixels [H, W] or [H, W, 3] averaged down so that no side is longer than `side`."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width)) if side else 1.0
+    if scale == 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)  # type: ignore[no-any-return]
