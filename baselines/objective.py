@@ -1,51 +1,102 @@
-"""Train any network that has no objective of its own: by the restored frames alone."""
+"""Train any network that restores clips by plain image losses, and help the others weigh theirs.
+
+A network with losses of its own has a module `objective` in its package, made as this one is: the
+sets of names below, and `build`. See `training.batches.Objective`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from rvsd_bench.baselines.losses import charbonnier, edges
+from rvsd_bench.baselines import losses
+from rvsd_bench.errors import InputError
+from rvsd_bench.recipe import structure
 from rvsd_bench.training.batches import Batch, FeatureExtractor
-from rvsd_bench.training.vgg import perceptual
 
-TERMS = frozenset({"charbonnier", "edges", "perceptual"})
+TERMS = frozenset({"charbonnier", "inside", "edges", "frequency", "perceptual"})
 FEATURE_TERMS = frozenset({"perceptual"})
 UNLABELLED_TERMS: frozenset[str] = frozenset()
 
+S = TypeVar("S")
+Weights = Mapping[str, float]
+Term = Callable[[], Tensor | None]
 
-class ImageObjective:
-    """Compares what the network returns with the truth; it remembers nothing."""
 
-    terms = TERMS
+@dataclass(frozen=True)
+class Stateless:
+    """What objectives have in common that remember nothing from step to step."""
 
-    def __init__(self, weighed: frozenset[str], features: FeatureExtractor | None) -> None:
-        self.weighed, self.features = weighed, features
+    weights: Weights
+    features: FeatureExtractor | None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: every step is judged by itself."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on; raise InputError for the memory of another objective."""
+        if state:
+            raise InputError(f"these losses remember nothing, but {', '.join(state)} was stored")
+
+
+@dataclass(frozen=True)
+class ImageObjective(Stateless):
+    """The losses of a restored clip alone."""
+
+    terms: ClassVar[frozenset[str]] = TERMS
 
     def __call__(
         self, student: nn.Module, teacher: nn.Module, batch: Batch, step: int, steps: int
     ) -> dict[str, Tensor]:
-        """Return the terms that are weighed."""
+        """Return the weighed terms of the student's restored frames; the teacher is not asked."""
         restored = student(batch.snowy)
-        found: dict[str, Tensor] = {}
-        if "charbonnier" in self.weighed:
-            found["charbonnier"] = charbonnier(restored, batch.clean)
-        if "edges" in self.weighed:
-            found["edges"] = edges(restored, batch.clean)
-        if "perceptual" in self.weighed and self.features is not None:
-            found["perceptual"] = perceptual(self.features, restored, batch.clean)
-        return found
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take nothing."""
+        return weighed(self.weights, image_terms(restored, batch, self.features))
 
 
-def build(weights: Mapping[str, float], *, features: FeatureExtractor | None) -> ImageObjective:
-    """Return the objective of the terms that `weights` weighs above 0."""
-    return ImageObjective(frozenset(n for n, w in weights.items() if w > 0), features)
+@dataclass(frozen=True)
+class NoSettings:
+    """Nothing to choose."""
+
+
+def build(
+    weights: Weights, *, features: FeatureExtractor | None = None, **settings: Any
+) -> ImageObjective:
+    """Return the plain image losses; they have no settings."""
+    configure(NoSettings, settings, "the image losses")
+    return ImageObjective(weights, features)
+
+
+def image_terms(
+    restored: Tensor, batch: Batch, features: FeatureExtractor | None
+) -> dict[str, Term]:
+    """Return the image losses of a restored clip [B, T, 3, H, W], by name, still to be computed.
+
+    `inside` needs the coverage of rendered snow, `perceptual` a feature extractor.
+    """
+    clean, layers = batch.clean, batch.layers
+    return {
+        "charbonnier": lambda: losses.charbonnier(restored, clean),
+        "inside": lambda: (
+            None if layers is None else losses.charbonnier_inside(restored, clean, layers.z)
+        ),
+        "edges": lambda: losses.edges(restored, clean),
+        "frequency": lambda: losses.focal_frequency(restored, clean),
+        "perceptual": lambda: (
+            None if features is None else losses.perceptual(features, restored, clean)
+        ),
+    }
+
+
+def weighed(weights: Weights, terms: Mapping[str, Term]) -> dict[str, Tensor]:
+    """Compute the terms whose weight is above 0, and leave out those that there is nothing for."""
+    found = {name: term() for name, term in terms.items() if weights.get(name, 0) > 0}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def configure(cls: type[S], settings: Mapping[str, Any], what: str) -> S:
+    """Return the settings of an objective; raise InputError for what does not fit."""
+    return structure(cls, settings, f"settings of {what}")

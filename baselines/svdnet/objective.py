@@ -59,7 +59,6 @@ def build(
     weights: Weights, *, features: FeatureExtractor | None = None, **settings: Any
 ) -> SvdnetObjective:
     """Return the losses; they have no settings."""
-    objective.check("svdnet", weights, TERMS)
     objective.configure(NoSettings, settings, "svdnet")
     return SvdnetObjective(weights, features)
 
