@@ -22,16 +22,18 @@ HEADLINES = ("psnr", "ssim", "lpips", "nima", "musiq")
 """The metrics that have columns with intervals in `leaderboard.csv`."""
 REGIONS = ("psnr_snow", "psnr_clear")
 """The metrics of the pixels under and beside the snow, where a dataset has coverage layers."""
+TEMPORAL = ("warp_err", "tof", "tlp", "flicker")
+"""The metrics of two frames in succession; `<name>_truth` is the same quantity of the truth."""
 
 PER_FRAME = (
     *("schema_version", "run_id", "method_id", "dataset", "split", "video", "frame_id"),
     *("frame_index", "width", "height", "metric", "value", "status", "error"),
-    *("pred_sha256", "ref_sha256", "input_sha256"),
+    *("pred_sha256", "ref_sha256", "input_sha256", "truth_value"),
 )
 PER_VIDEO = (
     *("schema_version", "run_id", "protocol", "protocol_hash", "method_id", "dataset", "split"),
     *("video", "n_frames", "n_expected", "metric", "mean", "std", "min", "p05", "median", "p95"),
-    *("max", "worst_frame", "status", "source_id"),
+    *("max", "worst_frame", "status", "source_id", "truth_mean"),
 )
 LEADERBOARD = (
     *("schema_version", "rank", "tie_group", "method_id", "method_name", "kind", "venue", "year"),
@@ -39,21 +41,23 @@ LEADERBOARD = (
     *("n_videos", "n_frames"),
     *(f"{name}{part}" for name in HEADLINES for part in ("", "_ci_lo", "_ci_hi")),
     *(f"{name}_micro" for name in HEADLINES),
-    *("warp_err", "tof", "tlp", "flicker", "params_m", "ms_per_frame", "fps", "peak_mem_mb"),
+    *TEMPORAL,
+    *("params_m", "ms_per_frame", "fps", "peak_mem_mb"),
     *("device", "precision", "runtime_protocol", "checkpoint_sha256", "train_config_sha256"),
     *("train_seed", "git_sha", "git_dirty", "pkg_version", "python", "torch", "torchvision"),
     *("pyiqa", "opencv", "numpy", "weights_lpips", "weights_nima", "weights_musiq"),
     *("dataset_manifest_sha256", "predictions_sha256", "created_utc", "run_id", "notes"),
     *("psnr_snow", "psnr_clear", "trained", "weights_status", "licence", "benchmark_version"),
     *("n_sources", "gmacs", "gmacs_size"),
+    *(f"{name}_truth" for name in TEMPORAL),
 )
 NUMBERS = frozenset(
     (
         *("schema_version", "frame_index", "width", "height", "value", "n_frames", "n_expected"),
         *("mean", "std", "min", "p05", "median", "p95", "max", "rank", "n_videos", "n_sources"),
-        *(name for name in LEADERBOARD if name.startswith(HEADLINES)),
-        *("warp_err", "tof", "tlp", "flicker", "params_m", "ms_per_frame", "fps", "peak_mem_mb"),
-        *("gmacs", "train_seed"),
+        *(name for name in LEADERBOARD if name.startswith((*HEADLINES, *TEMPORAL))),
+        *("params_m", "ms_per_frame", "fps", "peak_mem_mb", "gmacs", "train_seed"),
+        *("truth_value", "truth_mean"),
     )
 )
 """The columns whose cells are numbers, or empty."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
 from rvsd_bench.errors import InputError, MissingError
-from rvsd_bench.metrics import CARDS, calibration, open_metric
+from rvsd_bench.metrics import CARDS, calibration, open_metric, open_temporal
 
 
 def pictures(height: int = 48, width: int = 64, seed: int = 0) -> tuple[Frame, Frame]:
@@ -190,9 +190,10 @@ def test_unknown_names_come_with_the_nearest_known_one() -> None:
 def test_every_card_opens_its_metric_or_says_what_is_missing() -> None:
     for name, card in CARDS.items():
         try:
-            assert open_metric(name).card == card
+            opened = open_temporal(name) if card.temporal else open_metric(name)
+            assert opened.card == card
         except MissingError as error:
-            assert repr(name) in str(error)
+            assert repr(card.weights or name) in str(error)
 
 
 def test_psnr_and_ssim_need_no_torch() -> None:

@@ -141,7 +141,8 @@ def test_the_dataset_digest_goes_by_pixels_on_both_sides_and_not_by_order() -> N
 
 def test_the_columns_are_those_of_the_contract() -> None:
     tail = "psnr_snow,psnr_clear,trained,weights_status,licence,benchmark_version,n_sources,gmacs"
-    assert ",".join(columns.LEADERBOARD).endswith(f"run_id,notes,{tail},gmacs_size")
+    appended = "warp_err_truth,tof_truth,tlp_truth,flicker_truth"
+    assert ",".join(columns.LEADERBOARD).endswith(f"run_id,notes,{tail},gmacs_size,{appended}")
     assert "gmacs_720p" not in columns.LEADERBOARD
     assert columns.PER_FRAME[:7] == (
         *("schema_version", "run_id", "method_id", "dataset", "split", "video", "frame_id"),

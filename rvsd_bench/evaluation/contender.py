@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
-from rvsd_bench.columns import REGIONS
+from rvsd_bench.columns import REGIONS, TEMPORAL
 from rvsd_bench.data.dataset import Pictures
 from rvsd_bench.errors import InputError, RvsdBenchError
 from rvsd_bench.evaluation.methods import Method, restored
@@ -23,10 +24,13 @@ from rvsd_bench.evaluation.validation import Watch, copies
 from rvsd_bench.evaluation.videotask import VideoTask, stamp
 from rvsd_bench.media.images import write_jpeg, write_png
 from rvsd_bench.metrics import Metric
+from rvsd_bench.metrics.card import MetricCard
+from rvsd_bench.metrics.temporal import Moment, Step, TemporalMetric
 
 PICTURE_SIDE = 960
 """The longer side of a picture for the page, in pixels, at most."""
 PICTURE_QUALITY = 90
+NO_FRAME_BEFORE = "the frame before it has no score, and this metric compares the two"
 LONGEST_REASON = 500
 """Characters of an error that are kept; a stranger's model may say anything."""
 
@@ -50,17 +54,52 @@ class Judge:
     given: Given
     _prepared: Any = None
 
-    def score(self, frame: Frame) -> float | None:
+    @property
+    def card(self) -> MetricCard:
+        """The description of the metric."""
+        return self.metric.card
+
+    def score(self, frame: Frame, step: Step | None) -> float | None:
         """Return the value, or None where the metric is undefined; raise if it is not finite."""
         if self.metric.card.kind == "fr" and self._prepared is None:
             assert self.given.clean is not None
             self._prepared = self.metric.prepare(self.given.clean, self.given.coverage)
-        value = self.metric.score(frame, self._prepared)
-        if math.isnan(value) and self.metric.card.coverage:
+        return _finite(self.card, self.metric.score(frame, self._prepared))
+
+    def truth(self) -> None:
+        """A frame by itself has no quantity to hold against that of the truth."""
+
+
+@dataclass(frozen=True)
+class StepJudge:
+    """One metric on one frame of the dataset and the one before it."""
+
+    metric: TemporalMetric
+    first: bool
+    """Whether the frame is the video's first, where the metric is undefined."""
+    given: Step | None
+    """The two clean frames; None where either of them is missing."""
+
+    @property
+    def card(self) -> MetricCard:
+        """The description of the metric."""
+        return self.metric.card
+
+    def score(self, frame: Frame, step: Step | None) -> float | None:
+        """Return the value, or None where the metric is undefined; raise if it is not finite."""
+        if self.first:
             return None
-        if not math.isfinite(value):
-            raise InputError(f"the value is {value}")
-        return float(value)
+        if step is None or self.given is None:
+            raise InputError(NO_FRAME_BEFORE)
+        return _finite(self.card, self.metric.score(step, self.given))
+
+    def truth(self) -> float | None:
+        """Return the same quantity of the clean clip, worked out once for all methods."""
+        return self._truth
+
+    @cached_property
+    def _truth(self) -> float | None:
+        return _finite(self.card, self.metric.own(self.given)) if self.given else None
 
 
 @dataclass
@@ -106,6 +145,8 @@ class Contender:
     """An earlier part, whose values hold where the pixels are equal."""
     rows: list[FrameScores] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
+    _before: Moment | None = None
+    """The frame before the next one, if it came."""
 
     @classmethod
     def start(cls, task: VideoTask, method: Method, snowy: Clip, clean: Clip | None) -> Contender:
@@ -117,7 +158,9 @@ class Contender:
         except Exception as error:  # a stranger's model may raise anything
             return cls(task, method, None, told(error), {}, earlier)
 
-    def take(self, index: int, given: Given, judges: Sequence[Judge], shown: Path | None) -> None:
+    def take(
+        self, index: int, given: Given, judges: Sequence[Judge | StepJudge], shown: Path | None
+    ) -> None:
         """Restore and score the next frame; `shown` is where its picture is wanted, if it is."""
         frame_id = self.task.video.frame_ids[index]
         try:
@@ -129,7 +172,9 @@ class Contender:
         height, width = frame.shape[:2]
         digests = pixels_sha256(frame), given.ref_sha256, given.input_sha256
         row = FrameScores(frame_id, width, height, *digests)
-        self._score(index, row, frame, judges)
+        now = Moment(frame)
+        self._score(index, row, now, judges)
+        self._before = now
         self.rows.append(row)
         self.watch.see(frame, given.clean)
         if folder := self.task.saved(self.method):
@@ -162,36 +207,60 @@ class Contender:
             raise InputError(self.lost)
         return self.frames.read(index)
 
-    def _score(self, index: int, row: FrameScores, frame: Frame, judges: Sequence[Judge]) -> None:
+    def _score(
+        self, index: int, row: FrameScores, now: Moment, judges: Sequence[Judge | StepJudge]
+    ) -> None:
         held = self._held(index, row)
+        step = Step(self._before, now) if self._before is not None else None
         for judge in judges:
-            name = judge.metric.card.name
-            if name in held:
-                row.values[name] = held[name]
-                continue
+            name = judge.card.name
             try:
-                row.values[name] = judge.score(frame)
+                known = held.get(name) or (judge.score(now.frame, step), judge.truth())
+                row.values[name], own = known
+                if own is not None:
+                    row.truth[name] = own
             except Exception as error:  # it may fail on one frame, as for lack of memory
                 row.errors[name] = told(error)
 
-    def _held(self, index: int, row: FrameScores) -> dict[str, float | None]:
-        """Return the values of an earlier part that still hold, since all pixels are the same."""
-        if self.earlier is None or index >= len(self.earlier.frames):
+    def _held(self, index: int, row: FrameScores) -> dict[str, tuple[float | None, float | None]]:
+        """Return the values of an earlier part that still hold, since all pixels are the same.
+
+        Each comes with that of the truth, if it has one. What compares a frame with the one before
+        it holds only where that one is the same too.
+        """
+        if self.earlier is None or not self._same(index, row):
             return {}
-        old = self.earlier.frames[index]
-        pixels = (row.pred_sha256, row.ref_sha256, row.input_sha256)
-        if pixels != (old.pred_sha256, old.ref_sha256, old.input_sha256):
-            return {}
-        now = self.task.identities()
+        old, now = self.earlier.frames[index], self.task.identities()
         # The regions also depend on the coverage, which is not digested, and cost next to nothing.
         same = [n for n in now if n not in REGIONS and self.earlier.metrics.get(n) == now[n]]
-        return {name: old.values[name] for name in same if name in old.values}
+        if index and not self._same(index - 1, self.rows[index - 1]):
+            same = [name for name in same if name not in TEMPORAL]
+        return {n: (old.values[n], old.truth.get(n)) for n in same if n in old.values}
+
+    def _same(self, index: int, row: FrameScores) -> bool:
+        """Tell whether a frame, its input and its truth have the pixels of the earlier part."""
+        if self.earlier is None or index >= len(self.earlier.frames):
+            return False
+        pixels = (
+            (r.pred_sha256, r.ref_sha256, r.input_sha256) for r in (row, self.earlier.frames[index])
+        )
+        return len(set(pixels)) == 1
 
     def _miss(self, frame_id: str, reason: str, given: Given | None) -> None:
         self.watch.miss()
+        self._before = None
         digests = ("", given.ref_sha256, given.input_sha256) if given else ("", "", "")
         errors = dict.fromkeys(self.task.identities(), reason)
         self.rows.append(FrameScores(frame_id, None, None, *digests, errors=errors))
+
+
+def _finite(card: MetricCard, value: float) -> float | None:
+    """Return a value, None where its metric says that it is undefined; raise if it is not one."""
+    if math.isnan(value) and (card.coverage or card.temporal):
+        return None
+    if not math.isfinite(value):
+        raise InputError(f"the value is {value}")
+    return float(value)
 
 
 def pixels_sha256(frame: Frame) -> str:

@@ -7,12 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rvsd_bench.columns import TEMPORAL
 from rvsd_bench.errors import InputError, MissingError, unknown
 from rvsd_bench.evaluation.protocol import Protocol
-from rvsd_bench.metrics import BACKENDS, CARDS, Metric, MetricCard, open_metric, require
+from rvsd_bench.metrics import (
+    BACKENDS,
+    CARDS,
+    Metric,
+    MetricCard,
+    open_metric,
+    open_temporal,
+    require,
+)
 from rvsd_bench.weights import store as weights
+
+if TYPE_CHECKING:
+    from rvsd_bench.metrics.temporal import TemporalMetric
+
+ON_REQUEST = frozenset({"tlp"})
+"""Metrics that are computed only where they are named: tLP costs as much as LPIPS does."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +52,16 @@ class Measure:
         return json.dumps(facts | {"device": device if self.weights else "cpu"}, sort_keys=True)
 
     def open(self, device: str) -> Metric:
-        """Open the metric; one that was opened in this process before is taken again."""
-        params = json.dumps(dict(self.params), sort_keys=True)
-        return _opened(self.name, params, device, self.weights_dir, self.backend)
+        """Open a metric of single frames; one opened in this process before is taken again."""
+        return _opened(self.name, self._choices, device, self.weights_dir, self.backend)
+
+    def open_temporal(self, device: str) -> TemporalMetric:
+        """Open a metric of two frames in succession, as `open` does."""
+        return _opened_temporal(self.name, self._choices, device, self.weights_dir)
+
+    @property
+    def _choices(self) -> str:
+        return json.dumps(dict(self.params), sort_keys=True)
 
 
 def choose(
@@ -52,13 +74,14 @@ def choose(
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Return the metrics to compute, and the skipped ones with the reason.
 
-    `wanted` names a part of the protocol's metrics; None means all, with those of regions. Weights
-    or packages that are absent raise MissingError, unless they are to be skipped.
+    `wanted` names a part of the protocol's metrics; None means all, with those of regions and of
+    time. Weights or packages that are absent raise MissingError, unless they are to be skipped.
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    params = dict(protocol.metrics) | dict(protocol.regions)
-    names = list(params) if wanted is None else list(dict.fromkeys(wanted))
+    params = dict(protocol.metrics) | dict(protocol.regions) | _temporal(protocol)
+    usual = [name for name in params if name not in ON_REQUEST]
+    names = usual if wanted is None else list(dict.fromkeys(wanted))
     for name in names:
         if name not in CARDS:
             raise unknown("metric", name, CARDS)
@@ -90,6 +113,18 @@ def require_truth(names: Iterable[str], data: Path) -> None:
         )
 
 
+def _temporal(protocol: Protocol) -> dict[str, Mapping[str, Any]]:
+    """Return the metrics of time for a protocol that compares with clean frames.
+
+    They have one definition, `metrics.temporal`, which is not the protocol's to choose and not in
+    its hash; only tLP follows the protocol's LPIPS.
+    """
+    if not any(name in CARDS and CARDS[name].kind == "fr" for name in protocol.metrics):
+        return {}
+    found: dict[str, Mapping[str, Any]] = {name: {} for name in TEMPORAL if name != "tlp"}
+    return found | ({"tlp": protocol.metrics["lpips"]} if "lpips" in protocol.metrics else {})
+
+
 def _measure(
     card: MetricCard, params: Mapping[str, Any], backend: str, weights_dir: Path | None
 ) -> Measure:
@@ -103,3 +138,10 @@ def _opened(name: str, params: str, device: str, weights_dir: Path | None, backe
     return open_metric(
         name, params=json.loads(params), device=device, weights_dir=weights_dir, backend=backend
     )
+
+
+@lru_cache(maxsize=8)
+def _opened_temporal(
+    name: str, params: str, device: str, weights_dir: Path | None
+) -> TemporalMetric:
+    return open_temporal(name, params=json.loads(params), device=device, weights_dir=weights_dir)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
-from rvsd_bench.columns import HEADLINES, LEADERBOARD, SCHEMA_VERSION
+from rvsd_bench.columns import HEADLINES, LEADERBOARD, SCHEMA_VERSION, TEMPORAL
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.environment import (
     created_utc,
@@ -107,7 +107,7 @@ def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
         "git_dirty": git[1] if git else None,
         "pkg_version": __version__,
         **versions(),
-        **{f"weights_{m.name}": m.weights.sha256 for m in plan.measures if m.weights},
+        **{f"weights_{m.card.weights}": m.weights.sha256 for m in plan.measures if m.weights},
         "dataset_manifest_sha256": _dataset_digest(gathered),
         "predictions_sha256": result.predictions_sha256,
         "created_utc": created_utc(),
@@ -132,6 +132,8 @@ def _headlines(plan: Plan, result: Result) -> dict[str, Any]:
         if name in HEADLINES:
             row[f"{name}_ci_lo"], row[f"{name}_ci_hi"] = score.low, score.high
             row[f"{name}_micro"] = score.micro
+        if name in TEMPORAL and (own := _score(plan, [v.of_truth for v in videos.values()])):
+            row[f"{name}_truth"] = own.micro if plan.protocol.average == "micro" else own.macro
     return row
 
 

@@ -33,6 +33,8 @@ class FrameScores:
     """Metric to value; None where the metric is undefined, as in a region without pixels."""
     errors: dict[str, str] = field(default_factory=dict)
     """Metric to the reason why it has no value."""
+    truth: dict[str, float | None] = field(default_factory=dict)
+    """Temporal metric to the same quantity of the clean clip."""
 
     def status(self, metric: str) -> str:
         """Return `ok`, `undefined` or `error`."""
@@ -61,12 +63,14 @@ class Part:
 
     def scores(self, metric: str, source: str) -> VideoScores:
         """Return one metric's values for the summary."""
-        values = ((frame.frame_id, frame.values.get(metric)) for frame in self.frames)
+        values = {frame.frame_id: frame.values.get(metric) for frame in self.frames}
+        truth = {frame.frame_id: frame.truth.get(metric) for frame in self.frames}
         return VideoScores(
             source,
-            {name: value for name, value in values if value is not None},
+            {name: value for name, value in values.items() if value is not None},
             len(self.frames),
             not any(metric in frame.errors for frame in self.frames),
+            {name: value for name, value in truth.items() if value is not None},
         )
 
 
@@ -119,6 +123,7 @@ def frame_rows(
                 "pred_sha256": frame.pred_sha256,
                 "ref_sha256": frame.ref_sha256,
                 "input_sha256": frame.input_sha256,
+                "truth_value": frame.truth.get(metric),
             }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,14 +15,18 @@ from rvsd_bench.evaluation.contender import (
     Given,
     InOrder,
     Judge,
+    StepJudge,
     pixels_sha256,
     told,
     write_picture,
 )
 from rvsd_bench.evaluation.environment import settled
+from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.validation import Watch
 from rvsd_bench.evaluation.videotask import VideoTask, coverage_files
 from rvsd_bench.media.images import read_gray16
+from rvsd_bench.metrics import Metric
+from rvsd_bench.metrics.temporal import Moment, Step, TemporalMetric
 
 Reader: TypeAlias = Callable[[int], Frame]
 
@@ -36,7 +41,7 @@ def score_video(task: VideoTask) -> None:
     clean = open_clean(task.video) if task.video.clean is not None else None
     read = InOrder(snowy).read, InOrder(clean).read if clean is not None else None
     wanted = task.identities()
-    metrics = [m.open(task.device) for m in task.measures if m.name in wanted]
+    judging = Judging.open([m for m in task.measures if m.name in wanted], task.device)
     contenders = [Contender.start(task, method, snowy, clean) for method in task.methods]
     watch = Watch()
     with settled():
@@ -45,16 +50,46 @@ def score_video(task: VideoTask) -> None:
                 given = _read(task.video, index, *read)
             except (RvsdBenchError, OSError) as error:
                 watch.miss()
+                judging.miss()
                 for contender in contenders:
                     contender.pass_over(index, told(error))
                 continue
             watch.see(given.snowy, given.clean)
-            judges = [Judge(metric, given) for metric in metrics]
+            judges = judging.judges(index, given)
             shown = _show(task, index, given)
             for contender in contenders:
                 contender.take(index, given, judges, shown)
     for contender in contenders:
         contender.finish(watch)
+
+
+@dataclass
+class Judging:
+    """The metrics of a video, and its clean frames as those of time need them: two at a time."""
+
+    single: list[Metric]
+    temporal: list[TemporalMetric]
+    _before: Moment | None = None
+
+    @classmethod
+    def open(cls, measures: Sequence[Measure], device: str) -> Judging:
+        """Open the metrics."""
+        return cls(
+            [m.open(device) for m in measures if not m.card.temporal],
+            [m.open_temporal(device) for m in measures if m.card.temporal],
+        )
+
+    def judges(self, index: int, given: Given) -> list[Judge | StepJudge]:
+        """Take in the next frame of the dataset; return what judges the restored ones."""
+        now = Moment(given.clean) if given.clean is not None and self.temporal else None
+        step = Step(self._before, now) if self._before is not None and now is not None else None
+        self._before = now
+        singles = [Judge(metric, given) for metric in self.single]
+        return [*singles, *(StepJudge(metric, index == 0, step) for metric in self.temporal)]
+
+    def miss(self) -> None:
+        """Note that the next frame of the dataset is not there."""
+        self._before = None
 
 
 def _read(video: Video, index: int, snowy: Reader, clean: Reader | None) -> Given:

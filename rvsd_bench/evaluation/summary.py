@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,18 @@ class VideoScores:
     """How many frames the video has."""
     complete: bool
     """Whether every frame was scored or is known to be undefined."""
+    truth: Mapping[str, float] = field(default_factory=dict)
+    """Frame id to the same quantity of the clean clip, where the metric is temporal."""
 
     @property
     def usable(self) -> bool:
         """Whether a mean may be taken."""
         return self.complete and bool(self.values)
+
+    @property
+    def of_truth(self) -> VideoScores:
+        """The clean clip's own values in the place of the method's."""
+        return replace(self, values=self.truth, truth={})
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ def video_statistics(scores: VideoScores, *, lower_is_better: bool) -> dict[str,
         "p95": p95,
         "max": max(values),
         "worst_frame": worst,
+        "truth_mean": mean(list(scores.truth.values())) if scores.truth else None,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rvsd_bench.columns import PER_FRAME, PER_VIDEO, SCHEMA_VERSION
 from rvsd_bench.data.dataset import Video
+from rvsd_bench.evaluation.contender import NO_FRAME_BEFORE
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.runfiles import (
@@ -133,6 +134,8 @@ def _losses(method: str, folder: str, part: Part) -> Iterator[Problem]:
     reasons: dict[str, list[str]] = {}
     for frame in part.frames:
         for reason in dict.fromkeys(frame.errors.values()):
+            if reason == NO_FRAME_BEFORE:  # the frame before tells why
+                continue
             reasons.setdefault(reason, []).append(frame.frame_id)
     for reason, frames in reasons.items():
         which = f"frame {frames[0]}" + (f" and {len(frames) - 1} more" if len(frames) > 1 else "")

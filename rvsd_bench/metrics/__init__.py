@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rvsd_bench import registry
-from rvsd_bench.errors import MissingError, unknown
+from rvsd_bench.errors import InputError, MissingError, unknown
 from rvsd_bench.metrics.card import CARDS, Metric, MetricCard
 from rvsd_bench.weights.store import WeightsFile, find
 
-__all__ = ["BACKENDS", "CARDS", "Metric", "MetricCard", "open_metric", "require"]
+if TYPE_CHECKING:
+    from rvsd_bench.metrics.temporal import TemporalMetric
+
+__all__ = ["BACKENDS", "CARDS", "Metric", "MetricCard", "open_metric", "open_temporal", "require"]
 
 BACKENDS = ("native", "pyiqa")
 
@@ -54,15 +57,40 @@ def open_metric(
     if name not in CARDS:
         return _foreign(name, choices)
     card = CARDS[name]
-    for choice in choices:
-        if choice not in card.params:
-            raise unknown(f"parameter of metric {name!r}", choice, card.params)
+    if card.temporal:
+        raise InputError(f"metric {name!r} takes two frames in succession: see open_temporal")
+    _require_known(card, choices)
     file = require(name, weights_dir=weights_dir, backend=backend)
     if _by_pyiqa(card, backend):
         from rvsd_bench.metrics.oracle import open_oracle
 
         return open_oracle(card, choices, device, file)
     return _native(card, choices, device, file)
+
+
+def open_temporal(
+    name: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    weights_dir: Path | None = None,
+) -> TemporalMetric:
+    """Open a metric of two frames in succession: `warp_err`, `tof`, `tlp` or `flicker`."""
+    temporal = {card.name: card for card in CARDS.values() if card.temporal}
+    if name not in temporal:
+        raise unknown("temporal metric", name, temporal)
+    choices = dict(params or {})
+    _require_known(temporal[name], choices)
+    file = require(name, weights_dir=weights_dir)
+    from rvsd_bench.metrics import temporal as metrics
+
+    return metrics.open_temporal(temporal[name], choices, device, file)
+
+
+def _require_known(card: MetricCard, choices: Mapping[str, Any]) -> None:
+    for choice in choices:
+        if choice not in card.params:
+            raise unknown(f"parameter of metric {card.name!r}", choice, card.params)
 
 
 def _by_pyiqa(card: MetricCard, backend: str) -> bool:

@@ -44,6 +44,8 @@ class MetricCard:
     """The choices that a protocol can make."""
     coverage: bool = False
     """Whether `prepare` needs the snow's coverage of the frame."""
+    temporal: bool = False
+    """Whether it compares two frames in succession: see `metrics.temporal`."""
 
 
 class Metric(Protocol):
@@ -66,6 +68,8 @@ class Metric(Protocol):
 
 _OURS = "Apache-2.0"
 _PYIQA = "code PolyForm-Noncommercial-1.0.0 (pyiqa), weights CC-BY-NC-SA-4.0: non-commercial"
+_LPIPS = "Apache-2.0, weights BSD-2-Clause (LPIPS) and BSD-3-Clause (torchvision)"
+_TEMPORAL_PAPER = "Chu et al., ACM TOG 39(4), 2020"
 _SSIM_PAPER = "Wang et al., IEEE TIP 13(4), 2004"
 
 _CARDS = (
@@ -80,8 +84,7 @@ _CARDS = (
     ),
     MetricCard(
         "lpips", "learned perceptual distance (AlexNet, v0.1)", "fr", "lower", "", 4, 31,
-        "Apache-2.0, weights BSD-2-Clause (LPIPS) and BSD-3-Clause (torchvision)",
-        "Zhang et al., CVPR 2018", weights="lpips", backends=("native", "pyiqa"),
+        _LPIPS, "Zhang et al., CVPR 2018", weights="lpips", backends=("native", "pyiqa"),
         params=("channels",),
     ),
     MetricCard(
@@ -93,6 +96,25 @@ _CARDS = (
         "psnr_clear", "PSNR where no snow covers the clean frame", "fr", "higher", "dB", 2, 1,
         _OURS, "as psnr, over the pixels whose coverage is below the threshold", coverage=True,
         params=("threshold", "eps"),
+    ),
+    MetricCard(
+        "warp_err", "warping error", "fr", "lower", "", 5, 1, _OURS,
+        "each frame against the one before it, moved along the clean clip's optical flow; "
+        "a blur scores below the clean clip: Lai et al., ECCV 2018",
+        temporal=True,
+    ),
+    MetricCard(
+        "tof", "tOF, the distance of the restored clip's optical flow to the clean clip's", "fr",
+        "lower", "px", 3, 1, _OURS, _TEMPORAL_PAPER, temporal=True,
+    ),
+    MetricCard(
+        "tlp", "tLP, how far LPIPS from frame to frame is from the clean clip's", "fr", "lower",
+        "", 4, 31, _LPIPS, _TEMPORAL_PAPER, weights="lpips", params=("channels",), temporal=True,
+    ),
+    MetricCard(
+        "flicker", "mean absolute difference of the changes from frame to frame", "fr", "lower",
+        "", 4, 1, _OURS, "over RGB in [0, 1], against the changes of the clean clip",
+        temporal=True,
     ),
     MetricCard(
         "nima", "neural image assessment (InceptionResNet-v2, AVA)", "nr", "higher", "", 3, 32,

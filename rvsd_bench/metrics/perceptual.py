@@ -78,6 +78,15 @@ class Lpips:
                 distances.append(float(weighted.mean(dtype=torch.float64)))
         return math.fsum(distances)
 
+    def distance(self, first: Features, second: Features) -> float:
+        """Return the distance of two frames whose features are known."""
+        distances = []
+        with torch.inference_mode(), exact_arithmetic():
+            for index, (one, other) in enumerate(zip(first.layers, second.layers)):
+                weighted = F.conv2d((one - other).square_(), self.tensors[f"lin{index}.weight"])
+                distances.append(float(weighted.mean(dtype=torch.float64)))
+        return math.fsum(distances)
+
     def _trunk(self, frame: Frame) -> list[torch.Tensor]:
         """Return AlexNet's five activations of a frame."""
         ordered = np.ascontiguousarray(frame if self.channels == "rgb" else frame[..., ::-1])
