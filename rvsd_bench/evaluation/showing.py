@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from rvsd_bench.columns import SCHEMA_VERSION
 from rvsd_bench.data.dataset import Video, open_snowy
 from rvsd_bench.evaluation.drawing import ERROR_LEVELS, LOOP_COLUMNS, Drawing, Wanted, draw
-from rvsd_bench.evaluation.planning import PICTURED, Plan
+from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.runfiles import FrameScores, Part
 from rvsd_bench.evaluation.tabulating import Gathered
 from rvsd_bench.files import write_json
@@ -25,6 +25,8 @@ from rvsd_bench.jobs import Task, run_tasks
 from rvsd_bench.metrics import CARDS
 
 INDEX = "shown.json"
+PICTURED = 6
+"""So many videos are shown."""
 LOOPED = 3
 """So many of the videos are also shown moving."""
 LOOP_FRAMES = 24
@@ -151,6 +153,7 @@ def _wanted(
 def _told(plan: Plan, drawing: Drawing, scored: Scored) -> dict[str, Any]:
     """Return what the page must know about a video's pictures."""
     ids = drawing.video.frame_ids
+    clip = open_snowy(drawing.video)
     metric = metric_of(plan, scored)
     picks = {
         slug: {
@@ -163,7 +166,9 @@ def _told(plan: Plan, drawing: Drawing, scored: Scored) -> dict[str, Any]:
     return {
         "middle": ids[len(ids) // 2],
         "metric": metric,
-        "fps": open_snowy(drawing.video).fps,
+        "fps": clip.fps,
+        "width": clip.size[1],
+        "height": clip.size[0],
         "n_frames": len(ids),
         "picks": picks,
         "loop": {"frames": min(len(ids), LOOP_FRAMES), "columns": min(len(ids), LOOP_COLUMNS)},
