@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -171,6 +172,7 @@ def test_frames_that_are_not_the_scored_ones_are_left_out_and_told(
 ) -> None:
     run = tmp_path / "run"
     found = evaluate(["identity"], data, out=run, metrics=["psnr"])
+    shutil.rmtree(run / "pictures", ignore_errors=True)
     write_png(data / "test" / "snow" / "00000" / "f0.png", np.full((24, 48, 3), 9, np.uint8))
     said: list[str] = []
     show(Gathered(found.plan, run, found.results, {}), report=said.append)
