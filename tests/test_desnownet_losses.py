@@ -12,12 +12,14 @@ from rvsd_bench.baselines.desnownet.config import Config
 from rvsd_bench.baselines.desnownet.losses import (
     TAU,
     adam_weight_decay,
-    overall_loss,
     pseudo_mask,
     pyramid_loss,
+    snow_light,
 )
-from rvsd_bench.baselines.desnownet.network import Analysis, DesnowNet
+from rvsd_bench.baselines.desnownet.network import DesnowNet
+from rvsd_bench.baselines.desnownet.objective import build
 from rvsd_bench.errors import InputError
+from rvsd_bench.training.batches import Batch, Layers
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -81,14 +83,11 @@ def test_pictures_of_different_shapes_are_refused() -> None:
         pyramid_loss(_random(1, 3, 8, 8), _random(1, 1, 8, 8), 0)
 
 
-def test_equation_8_weighs_the_mask_by_three_and_leaves_it_out_where_there_is_none() -> None:
-    parts = [_random(1, 2, c, 64, 64, seed=c) for c in (3, 3, 1, 3, 3)]
-    found, clean, mask = Analysis(*parts), _random(1, 2, 3, 64, 64, seed=8), parts[2] * 0.5
-    terms = overall_loss(found, clean, mask)
-    assert float(terms["recovered"]) == float(pyramid_loss(found.recovered, clean))
-    assert float(terms["restored"]) == float(pyramid_loss(found.restored, clean))
-    assert float(terms["mask"]) == 3 * float(pyramid_loss(found.mask, mask))
-    assert set(overall_loss(found, clean, None)) == {"recovered", "restored"}
+def test_the_light_of_the_snow_is_what_equation_1_adds_to_the_scene() -> None:
+    clean, mask, a = (_random(1, c, 9, 9, seed=c) for c in (3, 1, 3))
+    assert torch.allclose(snow_light(a * mask + clean * (1 - mask), clean, mask), a * mask)
+    hazy = 0.5 * clean + 0.5  # brighter than the scene where there is no snow at all
+    assert float(snow_light(hazy, clean, torch.zeros_like(mask)).abs().max()) == 0
 
 
 def test_weight_decay_acts_as_the_last_term_of_equation_8() -> None:
@@ -122,8 +121,11 @@ def test_a_few_steps_of_training_learn_a_mask_and_lower_every_term() -> None:
     network = DesnowNet(Config(width=1 / 32, blocks=(1, 1, 1), dp_channels=8)).train()
     adam = torch.optim.Adam(network.parameters(), 3e-3, weight_decay=adam_weight_decay())
     history = []
-    for _ in range(60):
-        terms = overall_loss(network.analyse(snowy), clean, mask, tau=4)
+    layers = Layers(S=mask, T=torch.ones_like(mask), A=torch.ones_like(snowy), z=mask)
+    batch = Batch(snowy, clean, layers, (0, 1, 2, 3))
+    learn = build({"recovered": 1, "restored": 1, "mask": 3, "aberration": 1}, tau=4)
+    for step in range(60):
+        terms = learn(network, network, batch, step, 60)
         history.append({name: float(term.detach()) for name, term in terms.items()})
         adam.zero_grad()
         sum(terms.values(), torch.zeros(())).backward()

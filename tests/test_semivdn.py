@@ -71,6 +71,30 @@ def test_the_presets_have_the_published_order_of_size(
     assert counter.get_total_flops() / 2e9 == pytest.approx(gmacs, rel=1e-3)
 
 
+def test_without_experts_a_plain_network_of_one_expert_stands_in_their_place() -> None:
+    """M1 of Table 2: two of three MLPs, d -> 4d -> d, and the router d x 3 less for each block."""
+    with torch.device("meta"):
+        sizes = [
+            sum(p.numel() for p in SemiVDN(replace(DEFAULT, experts=kind)).parameters())
+            for kind in ("temporal", "none")
+        ]
+    d = 512
+    assert sizes[0] - sizes[1] == 2 * (2 * (d * 4 * d + 4 * d + 4 * d * d + d) + 3 * d)
+
+
+def test_without_experts_tokens_are_mapped_one_by_one_and_no_component_differs() -> None:
+    network, clip = _stirred(experts="none"), _clip(1, 2, 3, 32, 32)
+    plain = network.transform.blocks[-1].decouple
+    with torch.no_grad():
+        tokens = _clip(1, 7, 16)
+        found, single = plain(tokens), plain(tokens[:, 3:4])
+        assert torch.allclose(found.combined[:, 3:4], single.combined, atol=1e-6)
+        assert all(torch.equal(found.component(j), found.combined) for j in range(3))
+        analysis = network.analyse(clip)
+    assert analysis.restored.shape == clip.shape
+    assert torch.allclose(analysis.routing, torch.full_like(analysis.routing, 1 / 3))
+
+
 def test_a_crop_of_the_papers_size_has_22_by_22_patches() -> None:
     assert Patches(DEFAULT).grid((64, 64)) == (22, 22)
 

@@ -1,4 +1,4 @@
-"""Measure what DesnowNet is trained by: the pyramid loss of equations 7 and 8."""
+"""Measure what DesnowNet is trained by: the pyramid loss of equation 7, and what it compares."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rvsd_bench.baselines.desnownet.network import Analysis
 from rvsd_bench.errors import InputError
 
 Reduction = Literal["sum_per_sample", "mean"]
 
-TAU, LAMBDA_Z, LAMBDA_W = 6, 3.0, 5e-4
-"""Last level of the pyramid, weight of the mask, weight of ||w||². The text that we have does not
-state them. They are those of published code; 2^6 is the side of its crops, so that the last level
-is a single pixel."""
+TAU, LAMBDA_W = 6, 5e-4
+"""Last level of the pyramid, weight of ||w||². The text that we have does not state them. They are
+those of published code; 2^6 is the side of its crops, so that the last level is a single pixel."""
 
 
 def pyramid_loss(
@@ -47,29 +45,6 @@ def pyramid_loss(
     return total
 
 
-def overall_loss(
-    found: Analysis,
-    clean: Tensor,
-    mask: Tensor | None,
-    *,
-    tau: int = TAU,
-    lambda_z: float = LAMBDA_Z,
-    reduction: Reduction = "sum_per_sample",
-) -> dict[str, Tensor]:
-    """Return the terms of equation 8, weighted: `recovered`, `restored` and, with a mask, `mask`.
-
-    `clean` y is [B, T, 3, H, W], `mask` z [B, T, 1, H, W] or None where there is no truth. The
-    term lambda_w ||w||² is the optimiser's: see `adam_weight_decay`.
-    """
-    terms = {
-        "recovered": pyramid_loss(found.recovered, clean, tau, reduction),
-        "restored": pyramid_loss(found.restored, clean, tau, reduction),
-    }
-    if mask is not None:
-        terms["mask"] = lambda_z * pyramid_loss(found.mask, mask, tau, reduction)
-    return terms
-
-
 def adam_weight_decay(lambda_w: float = LAMBDA_W) -> float:
     """Return the `weight_decay` of torch's Adam that acts as lambda_w ||w||² in equation 8.
 
@@ -88,3 +63,12 @@ def pseudo_mask(snowy: Tensor, clean: Tensor) -> Tensor:
     """
     share = (snowy - clean) / (1 - clean + 0.05)
     return share.amin(dim=-3, keepdim=True).clamp(0, 1)
+
+
+def snow_light(snowy: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
+    """Return the true a·z of equation 1, x - y·(1 - z), cut to where a is a colour.
+
+    Pictures are [..., 3, H, W] in [0, 1], the mask z [..., 1, H, W]. Where there is haze it is in x
+    and not in y, and would make an a above 1. Nothing is divided by a small z.
+    """
+    return (snowy - clean * (1 - mask)).clamp_min(0).minimum(mask)

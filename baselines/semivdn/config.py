@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rvsd_bench.errors import InputError
 from rvsd_bench.recipe import bounded
@@ -41,6 +42,9 @@ class Config:
     """Channels of the maps that the fusion feed-forward network folds its tokens into."""
     expansion: int = bounded(4, 1, 16)
     """Width of an expert's hidden layer, in tokens: the usual one of a transformer's MLP."""
+    experts: Literal["temporal", "none"] = "temporal"
+    """`none` puts a plain feed-forward network in their place, of one expert's size: M1 of the
+    paper's Table 2. The three decoders stay."""
     features: int = bounded(64, 3, 1024)
     """Channels of the full-size maps that equation 6 works on."""
     skip: bool = True

@@ -120,14 +120,7 @@ class TemporalDecouplingExperts(nn.Module):
         # With std 1 a single token takes nearly all the weight; with 1/sqrt(d) a third of them
         # share it.
         self.gamma = nn.Parameter(torch.randn(token, self.EXPERTS) * token**-0.5)
-        self.experts = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(token, expansion * token),
-                nn.GELU(),
-                nn.Linear(expansion * token, token),
-            )
-            for _ in range(self.EXPERTS)
-        )
+        self.experts = nn.ModuleList(_mlp(token, expansion) for _ in range(self.EXPERTS))
 
     def forward(self, tokens: Tensor) -> Decoupled:
         """Decouple the normalised tokens Z, [B, N_f·m, d]."""
@@ -140,6 +133,36 @@ class TemporalDecouplingExperts(nn.Module):
             return Decoupled(weights, components, weights @ components)  # equation 5
 
 
+class Undivided(NamedTuple):
+    """What a plain feed-forward network made of the tokens: every component is all of it."""
+
+    weights: Tensor
+    """[B, N, n], all 1/n."""
+    combined: Tensor
+    """C, [B, N, d]."""
+
+    def component(self, expert: int) -> Tensor:
+        """Return C: nothing tells the components apart but their decoders."""
+        return self.combined
+
+
+class FeedForward(nn.Module):
+    """The usual feed-forward network of a transformer, where the experts of the paper's M1 are not.
+
+    An MLP as one expert is, which maps each token by itself.
+    """
+
+    def __init__(self, token: int, expansion: int) -> None:
+        super().__init__()
+        self.layers = _mlp(token, expansion)
+
+    def forward(self, tokens: Tensor) -> Undivided:
+        """Map the normalised tokens [B, N_f·m, d]."""
+        experts = TemporalDecouplingExperts.EXPERTS
+        weights = tokens.new_full((*tokens.shape[:2], experts), 1 / experts)
+        return Undivided(weights, self.layers(tokens))
+
+
 class PhysicsBlock(nn.Module):
     """A physics transformer block: attention and fusion, then attention and experts."""
 
@@ -148,14 +171,18 @@ class PhysicsBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(config.token) for _ in range(4))
         self.attend = nn.ModuleList(Attention(config.token, config.heads) for _ in range(2))
         self.fuse = FusionFeedForward(config)
-        self.decouple = TemporalDecouplingExperts(config.token, config.expansion)
+        sizes = (config.token, config.expansion)
+        plain = config.experts == "none"
+        self.decouple: nn.Module = (
+            FeedForward(*sizes) if plain else TemporalDecouplingExperts(*sizes)
+        )
 
-    def forward(self, tokens: Tensor, size: Size) -> tuple[Tensor, Decoupled]:
+    def forward(self, tokens: Tensor, size: Size) -> tuple[Tensor, Decoupled | Undivided]:
         """Return the tokens with everything added to them, and what the experts found."""
         tokens = tokens + self.attend[0](self.norms[0](tokens))
         tokens = tokens + self.fuse(self.norms[1](tokens), size)
         tokens = tokens + self.attend[1](self.norms[2](tokens))
-        found: Decoupled = self.decouple(self.norms[3](tokens))
+        found: Decoupled | Undivided = self.decouple(self.norms[3](tokens))
         return tokens + found.combined, found
 
 
@@ -198,8 +225,15 @@ class PhysicsTransformer(nn.Module):
             if isinstance(module, nn.Linear):
                 start_small(module)
 
-    def forward(self, tokens: Tensor, size: Size) -> tuple[Tensor, Decoupled]:
+    def forward(self, tokens: Tensor, size: Size) -> tuple[Tensor, Decoupled | Undivided]:
         """Return the tokens [B, N_f·m, d] after the blocks, and the findings of the last."""
         for block in self.blocks:
             tokens, found = block(tokens, size)
         return tokens, found
+
+
+def _mlp(token: int, expansion: int) -> nn.Sequential:
+    """Return d -> expansion·d -> d."""
+    return nn.Sequential(
+        nn.Linear(token, expansion * token), nn.GELU(), nn.Linear(expansion * token, token)
+    )
