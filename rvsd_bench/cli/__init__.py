@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show what a preset does to a clip: a contact sheet or a moving picture.",
     ),
     "cache": ("cache", "Decode clips once, for fast random crops in training."),
+    "train": ("train", "Train a network on paired data or under endless fresh snow."),
     "calibrate": ("calibrate", "Fit a recipe to real falling snow."),
     "check": ("check", "Check a dataset: counts, sizes, mates, frame order, leakage."),
     "restore": ("restore", "Run a model over any clip."),

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average:
@@ -25,8 +25,9 @@ class Average:
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
         """Take one more step of the student in."""
-        ours, theirs = list(self.network.parameters()), list(student.parameters())
-        torch._foreach_lerp_(ours, [p.detach() for p in theirs], 1 - self.decay)
+        ours: list[Tensor] = list(self.network.parameters())
+        theirs: list[Tensor] = list(student.parameters())
+        torch._foreach_lerp_(ours, theirs, 1 - self.decay)
         for mine, his in zip(self.network.buffers(), student.buffers(), strict=True):
             mine.copy_(his)
 

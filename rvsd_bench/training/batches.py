@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+M = TypeVar("M", "Layers", "Unlabelled", "Batch")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Feed(Protocol):
 class FeatureExtractor(Protocol):
     """A pretrained classifier's feature maps, for the losses that compare pictures by them."""
 
-    def __call__(self, frames: Tensor) -> Sequence[Tensor]:
+    def __call__(self, frames: Tensor, /) -> Sequence[Tensor]:
         """Return the maps of frames [N, 3, H, W] in [0, 1], from fine to coarse."""
 
 
@@ -123,9 +125,9 @@ class Objective(Protocol):
         """Go on from there: a resumed training equals one that never stopped."""
 
 
-def _moved(value: Any, device: torch.device | str) -> Any:
+def _moved(value: M, device: torch.device | str) -> M:
     """Return a dataclass whose tensors, at any depth, lie on a device."""
-    moved = {
+    moved: dict[str, Any] = {
         item.name: inner.to(device, non_blocking=True)
         if isinstance(inner, Tensor)
         else inner.to(device)

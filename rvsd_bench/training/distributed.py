@@ -41,13 +41,13 @@ def joined(device: str) -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def any_of(ranks: Ranks, flag: bool, device: torch.device | str) -> bool:
-    """Return whether the flag is set in any process: so all of them do the same."""
+def highest(ranks: Ranks, number: int, device: torch.device | str) -> int:
+    """Return the highest of all processes' numbers: so all of them do the same."""
     if ranks.world == 1:
-        return flag
-    flags = torch.tensor([float(flag)], device=device)
-    distributed.all_reduce(flags, distributed.ReduceOp.MAX)
-    return bool(flags.item())
+        return number
+    numbers = torch.tensor([number], device=device)
+    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+    return int(numbers.item())
 
 
 def collected(ranks: Ranks, value: Any) -> list[Any]:
@@ -61,7 +61,7 @@ def collected(ranks: Ranks, value: Any) -> list[Any]:
 
 @contextmanager
 def first_goes_first(ranks: Ranks) -> Iterator[None]:
-    """Run a block in the first process, and only then in the others: it may write what they read."""
+    """Run a block in the first process, then in the others: they may read what it writes."""
     if not ranks.first:
         distributed.barrier()
     yield

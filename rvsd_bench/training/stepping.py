@@ -16,7 +16,7 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.seeds import stream
 from rvsd_bench.training.averaging import Average
 from rvsd_bench.training.batches import Batch, Objective
-from rvsd_bench.training.distributed import Ranks, any_of
+from rvsd_bench.training.distributed import Ranks, highest
 from rvsd_bench.training.recipe import Optimiser, TrainingRecipe
 from rvsd_bench.training.schedules import rate
 
@@ -88,14 +88,14 @@ class Stepper:
         with autocast(recipe.precision, self.device):
             terms = self.losses(batch, step, recipe.steps)
         total = self._total(terms)
-        self.scaler.scale(total).backward()
+        torch.autograd.backward(self.scaler.scale(total))
         self.scaler.unscale_(self.optimiser)
         norm = self._clipped_norm()
         numbers = torch.stack([*(t.detach().float() for t in terms.values()), total.detach(), norm])
         *values, whole, size = numbers.tolist()
         named = dict(zip(terms, values, strict=True))
         culprit = _culprit(named, size)
-        if any_of(self.ranks, culprit is not None, self.device):
+        if highest(self.ranks, culprit is not None, self.device):
             culprit = culprit or "a loss in another process"
             for buffer, before in zip(self.student.buffers(), buffers, strict=True):
                 buffer.copy_(before)
