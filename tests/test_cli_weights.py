@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rvsd_bench.cli import cli
-from rvsd_bench.errors import RvsdBenchError
+from rvsd_bench.errors import RvsdBenchError, ValidationError
+from rvsd_bench.metrics import calibration
 from rvsd_bench.weights import converting as weights_convert
 from rvsd_bench.weights import fetching as weights_fetch
 from rvsd_bench.weights import store as weights
@@ -120,12 +121,48 @@ def test_fetch_keeps_what_is_here(home: Path, right_file: Path) -> None:
 
 
 @pytest.mark.weights
-def test_check_calibrates_against_the_official_values() -> None:
+def test_check_calibrates_both_backends_against_the_official_values() -> None:
     if weights.locate("lpips") is None:
         pytest.skip("the LPIPS weights are not here: rvsd-bench weights fetch lpips")
     pytest.importorskip("pyiqa")
     result = run("check", "lpips", "--calibrate", "--json")
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)["calibration"]
-    assert {row["metric"] for row in rows} == {"psnr", "ssim", "lpips"}
+    assert {(row["metric"], row["backend"]) for row in rows} == {
+        (metric, backend) for metric in ("psnr", "ssim", "lpips") for backend in ("native", "pyiqa")
+    }
+    official = {row["image"]: row["official"] for row in rows if row["metric"] == "lpips"}
+    assert list(official.values()) == [0.7237, 0.2572, 0.0508, 0.0521, 0.4253]
     assert all(abs(row["value"] - row["expected"]) < 1e-4 for row in rows)
+    assert all(abs(row["value"] - row["official"]) < 5e-3 for row in rows)
+
+
+def test_without_weights_calibration_says_what_it_could_not_compute(home: Path) -> None:
+    pytest.importorskip("pyiqa")
+    (home / "mine").mkdir()
+    (home / "mine" / "musiq_koniq_ckpt-e95806b9.pth").write_bytes(b"PK something else")
+    result = run("check", "--calibrate", "--weights", str(home / "mine"))
+    assert exit_code(result) == 3  # the wrong file is an error of `check` itself
+    (home / "mine" / "musiq_koniq_ckpt-e95806b9.pth").unlink()
+    result = run("check", "--calibrate")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith(("psnr   here", "ssim   here")) for line in lines) == 4
+    assert "lpips  nothing computed: its weights are not here: rvsd-bench weights fetch lpips" in (
+        lines
+    )
+    assert "12.4785" in result.stdout  # what MUSIQ should give is told
+    nima = next(line for line in lines if line.startswith("nima"))
+    assert nima.endswith("fetch nima; nobody published values for these images")
+
+
+def test_a_wrong_value_fails_the_calibration_and_is_marked() -> None:
+    rows = [
+        calibration.Row("psnr", "native", image, value + 0.01 * (image == "I06"), known, value)
+        for image, value, known in zip(
+            calibration.IMAGES, calibration.PYIQA["psnr"], calibration.OFFICIAL["psnr"]
+        )
+    ]
+    assert calibration.table(rows, {}).endswith("1.0e-02 from pyiqa: WRONG")
+    with pytest.raises(ValidationError, match=r"psnr \(native\) I06 27\.02385 instead of 27\.01$"):
+        calibration.require_right(rows)

@@ -73,7 +73,11 @@ def path(name: str | None, weights_dir: Path | None, as_json: bool) -> None:
 
 @weights.command()
 @click.argument("names", nargs=-1)
-@click.option("--calibrate", is_flag=True, help="Also score pyiqa's five calibration pairs.")
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Also score pyiqa's five calibration pairs, beside the values known of them.",
+)
 @folder_option
 @json_option
 def check(names: tuple[str, ...], calibrate: bool, weights_dir: Path | None, as_json: bool) -> None:
@@ -81,7 +85,7 @@ def check(names: tuple[str, ...], calibrate: bool, weights_dir: Path | None, as_
     from rvsd_bench.weights.store import find, statuses
 
     present = [status.key for status in statuses(weights_dir) if status.path]
-    if not names and not present:
+    if not names and not present and not calibrate:
         raise MissingError("no weights are on this machine; see rvsd-bench weights list")
     found = [find(name, weights_dir, again=True) for name in names or present]
     result: dict[str, Any] = {
@@ -90,18 +94,34 @@ def check(names: tuple[str, ...], calibrate: bool, weights_dir: Path | None, as_
     for file in found:
         say(f"{file.key}: ok, sha256 {file.sha256[:16]}..., {file.path}")
     if calibrate:
-        result["calibration"] = _calibrate([file.key for file in found], weights_dir)
+        result["calibration"] = _calibrate(names, weights_dir, as_json)
     if as_json:
         answer(result)
 
 
-def _calibrate(keys: list[str], weights_dir: Path | None) -> list[dict[str, Any]]:
-    from rvsd_bench.metrics.calibration import calibrate, require_right
+def _calibrate(
+    names: tuple[str, ...], weights_dir: Path | None, as_json: bool
+) -> list[dict[str, Any]]:
+    """Compare what NAMES, or all that is here, compute with known values; PSNR and SSIM always."""
+    from rvsd_bench.metrics import CARDS, require
+    from rvsd_bench.metrics.calibration import calibrate, require_right, table
+    from rvsd_bench.weights.store import locate
 
-    rows = calibrate(["psnr", "ssim", *(key for key in keys if key != "vgg16")], weights_dir)
-    for row in rows:
-        known = "no value is published" if row.expected is None else f"expected {row.expected}"
-        say(f"{row.metric} {row.image}: {row.value:.5f}, {known}")
+    wanted, missing = [], {}
+    for name in ("psnr", "ssim", "lpips", "nima", "musiq"):
+        if names and CARDS[name].weights and name not in names:
+            continue
+        try:
+            require(name, weights_dir=weights_dir)
+            wanted.append(name)
+        except MissingError:
+            there = locate(name, weights_dir) is not None
+            what = "check" if there else "fetch"
+            state = "not the right ones" if there else "not here"
+            missing[name] = f"its weights are {state}: rvsd-bench weights {what} {name}"
+    rows = calibrate(wanted, weights_dir)
+    if not as_json:
+        click.echo(table(rows, missing))
     require_right(rows)
     return [vars(row) for row in rows]
 

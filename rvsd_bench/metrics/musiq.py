@@ -78,10 +78,13 @@ def views(x: torch.Tensor) -> Iterator[torch.Tensor]:
 
 def rows_of_patches(view: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yield each row of patches as [n, 3, 32, 32]; the view is padded evenly with zeros."""
-    (top, bottom), (left, right) = (_padding(length) for length in view.shape[2:])
-    padded = F.pad(view, (left, right, top, bottom))
-    for band in padded[0].split(PATCH, dim=1):
-        yield band.unfold(2, PATCH, PATCH).permute(2, 0, 1, 3)
+    height = view.shape[2]
+    (top, _), (left, right) = (_padding(length) for length in view.shape[2:])
+    for start in range(-top, height, PATCH):
+        band = view[0, :, max(start, 0) : start + PATCH]
+        above, below = max(-start, 0), max(start + PATCH - height, 0)
+        padded = F.pad(band, (left, right, above, below))
+        yield padded.unfold(2, PATCH, PATCH).permute(2, 0, 1, 3)
 
 
 def _padding(length: int) -> tuple[int, int]:
