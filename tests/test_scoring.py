@@ -241,20 +241,6 @@ def test_saved_frames_are_what_was_scored(tmp_path: Path, video: dataset.Video) 
     assert len(list(saved.iterdir())) == COUNT
 
 
-def test_pictures_of_the_middle_frame_are_small_and_whole(
-    tmp_path: Path, video: dataset.Video, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rvsd_bench.evaluation.contender.PICTURE_SIDE", 14)
-    scoring.score_video(task(tmp_path, video, ["identity"], pictures=tmp_path / "pictures"))
-    folder = tmp_path / "pictures" / "0002"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "identity.jpg",
-        "input.jpg",
-        "truth.jpg",
-    ]
-    assert cv2.imread(str(folder / "truth.jpg")).shape == (10, 14, 3)
-
-
 def test_arithmetic_is_settled_while_scoring_and_left_as_it_was() -> None:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,11 @@ from rvsd_bench.evaluation.methods import Method, restored
 from rvsd_bench.evaluation.runfiles import FrameScores, Part, read_part, write_part
 from rvsd_bench.evaluation.validation import Watch, copies
 from rvsd_bench.evaluation.videotask import VideoTask, stamp
-from rvsd_bench.media.images import write_jpeg, write_png
+from rvsd_bench.media.images import write_png
 from rvsd_bench.metrics import Metric
 from rvsd_bench.metrics.card import MetricCard
 from rvsd_bench.metrics.temporal import Moment, Step, TemporalMetric
 
-PICTURE_SIDE = 960
-"""The longer side of a picture for the page, in pixels, at most."""
-PICTURE_QUALITY = 90
 NO_FRAME_BEFORE = "the frame before it has no score, and this metric compares the two"
 LONGEST_REASON = 500
 """Characters of an error that are kept; a stranger's model may say anything."""
@@ -158,10 +154,8 @@ class Contender:
         except Exception as error:  # a stranger's model may raise anything
             return cls(task, method, None, told(error), {}, earlier)
 
-    def take(
-        self, index: int, given: Given, judges: Sequence[Judge | StepJudge], shown: Path | None
-    ) -> None:
-        """Restore and score the next frame; `shown` is where its picture is wanted, if it is."""
+    def take(self, index: int, given: Given, judges: Sequence[Judge | StepJudge]) -> None:
+        """Restore and score the next frame."""
         frame_id = self.task.video.frame_ids[index]
         try:
             frame = self._next(index)
@@ -180,8 +174,6 @@ class Contender:
         if folder := self.task.saved(self.method):
             folder.mkdir(parents=True, exist_ok=True)
             write_png(folder / f"{frame_id}.png", frame)
-        if shown is not None:
-            write_picture(shown / f"{self.method.slug}.jpg", frame)
 
     def pass_over(self, index: int, reason: str) -> None:
         """Leave out a frame of the dataset that cannot be read."""
@@ -266,16 +258,6 @@ def _finite(card: MetricCard, value: float) -> float | None:
 def pixels_sha256(frame: Frame) -> str:
     """Return the SHA-256 of a frame's bytes in the order row, column, channel."""
     return hashlib.sha256(np.ascontiguousarray(frame).data).hexdigest()
-
-
-def write_picture(path: Path, frame: Frame) -> None:
-    import cv2
-
-    height, width = frame.shape[:2]
-    scale = min(1.0, PICTURE_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = frame if scale == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    write_jpeg(path, np.asarray(small, np.uint8), quality=PICTURE_QUALITY)
 
 
 def _require_size(frame: Frame, given: Given) -> None:

@@ -19,6 +19,7 @@ from rvsd_bench.evaluation.folder import UNPACKED, open_folder, require_ours
 from rvsd_bench.evaluation.handed_in import unzipped
 from rvsd_bench.evaluation.planning import Plan, make_plan
 from rvsd_bench.evaluation.scoring import score_video
+from rvsd_bench.evaluation.showing import show
 from rvsd_bench.evaluation.submissions import examine, find_faults
 from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
@@ -160,21 +161,18 @@ def evaluate(
         tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
         died = _score(tasks, workers, executor, report, track)
         evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
-        return evaluation if part.count > 1 else _conclude(evaluation, refused, died, report)
+        if part.count > 1:
+            return evaluation
+        gathered = gather(plan, folder, refused, died)
+        _write(gathered, report)
+        if out:
+            show(gathered, workers=workers, executor=executor, report=report)
+        return _conclude(replace(evaluation, results=gathered.results))
 
 
-def _conclude(
-    scored: Evaluation,
-    refused: Mapping[str, Sequence[Problem]],
-    died: Mapping[str, str],
-    report: Callable[[str], None],
-) -> Evaluation:
-    """Write the tables; raise if not one method has a headline."""
-    assert scored.folder is not None
-    gathered = gather(scored.plan, scored.folder, refused, died)
-    _write(gathered, report)
-    evaluation = replace(scored, results=gathered.results)
-    if all(result.withheld for result in gathered.results):
+def _conclude(evaluation: Evaluation) -> Evaluation:
+    """Return a finished evaluation; raise if not one method has a headline."""
+    if all(result.withheld for result in evaluation.results):
         evaluation.raise_failures()
     return evaluation
 

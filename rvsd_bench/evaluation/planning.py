@@ -16,8 +16,6 @@ from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.protocol import Protocol
 from rvsd_bench.evaluation.videotask import VideoTask
 
-PICTURED = 6
-"""The page shows pictures of the first so many videos."""
 # Seconds for a million pixels on one core, measured at 1280x720; for `--dry-run` only.
 _COST_S = {"psnr": 0.01, "ssim": 0.06, "lpips": 0.6, "nima": 0.4, "musiq": 3.5}
 _DECODING_S = 0.03
@@ -71,9 +69,8 @@ class Plan:
                 self.device,
                 run / "parts" / self.protocol.hash,
                 run / "frames" if save_frames else None,
-                run / "pictures" / self.folder(video) if index < PICTURED else None,
             )
-            for index, video in enumerate(self.videos)
+            for video in self.videos
         ]
 
     def tidy(self, text: str) -> str:

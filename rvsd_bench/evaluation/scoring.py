@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from rvsd_bench.clip import Frame
@@ -18,7 +17,6 @@ from rvsd_bench.evaluation.contender import (
     StepJudge,
     pixels_sha256,
     told,
-    write_picture,
 )
 from rvsd_bench.evaluation.environment import settled
 from rvsd_bench.evaluation.measuring import Measure
@@ -56,9 +54,8 @@ def score_video(task: VideoTask) -> None:
                 continue
             watch.see(given.snowy, given.clean)
             judges = judging.judges(index, given)
-            shown = _show(task, index, given)
             for contender in contenders:
-                contender.take(index, given, judges, shown)
+                contender.take(index, given, judges)
     for contender in contenders:
         contender.finish(watch)
 
@@ -105,15 +102,3 @@ def _read(video: Video, index: int, snowy: Reader, clean: Reader | None) -> Give
     coverage = read_gray16(layers[index]) / 65535 if layers else None
     ref = pixels_sha256(truth) if truth is not None else ""
     return Given(frame, truth, coverage, pixels_sha256(frame), ref)
-
-
-def _show(task: VideoTask, index: int, given: Given) -> Path | None:
-    """Write the pictures of the input and truth of the middle frame; return their folder."""
-    if task.pictures is None or index != len(task.video.frame_ids) // 2:
-        return None
-    folder = task.pictures / task.video.frame_ids[index]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_picture(folder / "input.jpg", given.snowy)
-    if given.clean is not None:
-        write_picture(folder / "truth.jpg", given.clean)
-    return folder

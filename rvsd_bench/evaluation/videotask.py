@@ -25,8 +25,6 @@ class VideoTask:
     parts: Path
     frames: Path | None = None
     """Where restored frames are saved, if they are."""
-    pictures: Path | None = None
-    """Where pictures of the middle frame for the page are put, if they are."""
 
     def part(self, method: Method) -> Path:
         """Return the file of one method's scores."""
