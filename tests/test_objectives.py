@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,32 +41,34 @@ def _batch(*, side: int = 32, real: bool = False, videos: tuple[int, ...] = (0, 
     z = (_random(2, 3, 1, side, side, seed=3) > 0.8).float()
     layers = Layers(S=snow * z, T=air, A=light, z=z)
     snowy = (clean * air + light * (1 - air) + layers.S).clamp(0, 1)
-    weak = _random(2, 3, 3, side, side, seed=4)
+    weak = 0.6 + 0.4 * _random(2, 3, 3, side, side, seed=4)
     unlabelled = Unlabelled(weak, (0.9 * weak + 0.05), (0, 1))
     return Batch(snowy, clean, layers, videos, unlabelled if real else None)
 
 
-def _stirred(network: nn.Module) -> Any:
+def _stirred(build: Callable[[], nn.Module]) -> Any:
     """Return a network none of whose layers is zero, as after some training."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(1)
+        network = build()
         for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+            parameter.add_(0.02 * torch.randn(parameter.shape))
     return network.train()
 
 
 def _svdnet() -> Any:
     small = {"channels": 16, "encoder_blocks": 1, "trunk_blocks": 1, "queries": 4}
-    return _stirred(SVDNet(SvdConfig(**small, flow_levels=3)))  # type: ignore[arg-type]
+    return _stirred(lambda: SVDNet(SvdConfig(**small, flow_levels=3)))  # type: ignore[arg-type]
 
 
 def _semivdn(**fields: Any) -> Any:
     small = {"widths": (8, 12), "depths": (1, 1), "channels": 8, "token": 16, "fusion": 2}
-    return _stirred(SemiVDN(replace(TINY, **small, features=4, **fields)))
+    return _stirred(lambda: SemiVDN(replace(TINY, **small, features=4, **fields)))
 
 
 def _desnownet() -> Any:
-    return _stirred(DesnowNet(DesnowConfig(width=1 / 32, blocks=(1, 1, 1), dp_channels=4)))
+    config = DesnowConfig(width=1 / 32, blocks=(1, 1, 1), dp_channels=4)
+    return _stirred(lambda: DesnowNet(config))
 
 
 def _features(frames: Tensor) -> list[Tensor]:
