@@ -114,5 +114,5 @@ def test_weights_that_are_not_there_are_asked_for_and_none_is_a_choice(
         vgg.open_features()
     assert raised.value.exit_code == 3
     assert vgg.open_features("none") is None
-    with pytest.raises(InputError, match="Known: auto, none"):
+    with pytest.raises(InputError, match="Did you mean 'vgg16'"):
         vgg.open_features("vgg19")

@@ -20,7 +20,7 @@ from rvsd_bench.weights.store import find, read_tensors
 LAYERS = (3, 8, 15)
 """Whose outputs are returned, counted from 0 in torchvision's `features`: relu1_2, relu2_2 and
 relu3_3, of 64, 128 and 256 channels at 1, 1/2 and 1/4 of the size."""
-KINDS = ("auto", "none")
+KINDS = ("vgg16", "none")
 
 _STAGES = ((0, 2), (5, 7), (10, 12, 14))
 # Of ImageNet's pictures, in [0, 1]: what the network was trained to see subtracted and divided by.
@@ -55,13 +55,13 @@ class Vgg16:
 
 
 def open_features(
-    kind: str = "auto",
+    kind: str = "vgg16",
     *,
     device: torch.device | str = "cpu",
     weights_dir: Path | None = None,
     normalise: bool = True,
 ) -> Vgg16 | None:
-    """Return the network that losses see pictures with: `auto`; None for `none`, without them.
+    """Return the network that losses see pictures with; None for `none`.
 
     Raises MissingError, which names `weights fetch vgg16`, where its weights are not on this
     machine, and InputError for another kind.
