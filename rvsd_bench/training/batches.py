@@ -127,11 +127,6 @@ class Objective(Protocol):
 
 def _moved(value: M, device: torch.device | str) -> M:
     """Return a dataclass whose tensors, at any depth, lie on a device."""
-    moved: dict[str, Any] = {
-        item.name: inner.to(device, non_blocking=True)
-        if isinstance(inner, Tensor)
-        else inner.to(device)
-        for item in fields(value)
-        if hasattr(inner := getattr(value, item.name), "to")
-    }
+    parts = {item.name: getattr(value, item.name) for item in fields(value)}
+    moved: dict[str, Any] = {k: v.to(device) for k, v in parts.items() if hasattr(v, "to")}
     return replace(value, **moved)

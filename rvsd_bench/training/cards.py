@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rvsd_bench.evaluation.environment import device_name, environment
-from rvsd_bench.files import write_json
+from rvsd_bench.files import sha256_file, write_json
 from rvsd_bench.training.batches import Source
 from rvsd_bench.training.networks import count_weights, facts_of
 from rvsd_bench.training.recipe import TrainingRecipe
@@ -51,13 +51,13 @@ def describe(
     started_from: str,
 ) -> dict[str, Any]:
     """Return what is known from the beginning; `assemble` finds `config` and `preset` in it."""
+    snow = Path(recipe.data.snow)
     learned = [source for source in sources if source.role == "train"]
-    snow = f", snow {Path(recipe.data.snow).name}" if recipe.data.snow else ""
     return {
         "baseline": recipe.baseline,
         **facts_of(network),
         "parameters": count_weights(network),
-        "trained_on": f"{len(learned)} clips of {data}{snow}",
+        "trained_on": f"{len(learned)} clips of {data}, snow {snow.name}",
         "weights_licence": recipe.licence,
         "recipe_sha256": digest(recipe),
         "seed": recipe.seed,
@@ -67,6 +67,7 @@ def describe(
         "losses": weighing.weights,
         "losses_dropped": weighing.dropped,
         "data": [asdict(source) for source in sources],
+        "snow_sha256": sha256_file(snow) if snow.is_file() else "",
         "started_from": started_from,
         "hardware": device_name(str(device)),
         "threads": torch.get_num_threads(),

@@ -89,6 +89,8 @@ def _table(spec: Spec, recipe: str | Path) -> tuple[dict[str, Any], str]:
     preset = spec.options.get("preset", "default")
     known = recipe_names(spec.target)
     name = f"{preset}-{recipe}"
+    if not known:
+        raise InputError(f"{spec.target} comes with no training recipe: give --recipe FILE.toml")
     if name not in known:
         raise unknown(f"training recipe of {spec.target}", name, known)
     return tomllib.loads(read_recipe(spec.target, name)), f"recipe {name} of {spec.target}"

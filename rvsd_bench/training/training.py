@@ -18,7 +18,7 @@ import torch
 
 from rvsd_bench.baselines.loading import pick_device
 from rvsd_bench.baselines.spec import Spec, parse
-from rvsd_bench.errors import InputError
+from rvsd_bench.errors import InputError, OutputError
 from rvsd_bench.files import sha256_file, write_text
 from rvsd_bench.training import cards
 from rvsd_bench.training.batches import Feed
@@ -206,13 +206,20 @@ def _keep_to(job: Job, card: Mapping[str, Any], ranks: Ranks) -> None:
     old = read_card(job.out)
     if old:
         _refuse(job.out, "on other data", _changed(old["data"], card["data"]))
-        for key in ("started_from", "processes"):
-            if old[key] != card[key]:
-                _refuse(job.out, "of another kind", [f"{key}: {old[key]} -> {card[key]}"])
+        keys = ("snow_sha256", "started_from", "processes")
+        changes = [f"{key}: {old[key]} -> {card[key]}" for key in keys if old[key] != card[key]]
+        _refuse(job.out, "of another kind", changes)
     elif ranks.first:
-        job.out.mkdir(parents=True, exist_ok=True)
+        _make(job.out)
         write_text(job.out / RECIPE, to_toml(job.recipe))
         cards.write_card(job.out, dict(card), cards.Tally())
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _changed(old: Sequence[Mapping[str, str]], new: Sequence[Mapping[str, str]]) -> list[str]:
