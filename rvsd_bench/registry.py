@@ -27,6 +27,14 @@ def names(kind: Kind) -> list[str]:
     return list(entries(kind))
 
 
+def package(kind: Kind, name: str) -> str:
+    """Return the package that a name is from, with its version; nothing is loaded."""
+    known = entries(kind)
+    if name not in known:
+        raise unknown(kind, name, known)
+    return _package(known[name][0])
+
+
 def find(kind: Kind, name: str) -> Any:
     """Load and return the one object registered under a name.
 
@@ -60,5 +68,8 @@ def _claimants(found: list[EntryPoint]) -> tuple[EntryPoint, ...]:
 
 
 def _origin(entry: EntryPoint) -> str:
-    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
-    return f"{package} ({entry.value})"
+    return f"{_package(entry)} ({entry.value})"
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
