@@ -86,7 +86,8 @@ def read_run(folder: Path) -> Run:
     """Read what `evaluate` wrote into a folder.
 
     Raises:
-        InputError: the folder is not a run, or one of its files cannot be read.
+        InputError: the folder is not a run, one of its files cannot be read, or its figures come
+            from a network that was made to test the machinery.
     """
     manifest = folder / "manifest.json"
     if not folder.is_dir() or not manifest.is_file():
@@ -98,9 +99,15 @@ def read_run(folder: Path) -> Run:
     if not isinstance(facts, dict):
         raise InputError(f"{manifest} is not a run's manifest; evaluate again with --force")
     needed = ("method_id", "protocol_hash", "source", "valid")
+    rows = tuple(_whole(row) for row in read_csv(folder / "leaderboard.csv", needed))
+    if any(row["weights_status"] == "test" for row in rows):
+        raise InputError(
+            f"{folder} was scored by a test network, which learned nothing: its figures mean "
+            "nothing and go into no table; evaluate with the weights on record"
+        )
     return Run(
         folder=folder,
-        rows=tuple(_whole(row) for row in read_csv(folder / "leaderboard.csv", needed)),
+        rows=rows,
         videos=tuple(read_csv(folder / "per_video.csv", _VIDEO_NEEDS)),
         manifest=facts,
     )

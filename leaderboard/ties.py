@@ -100,7 +100,8 @@ def _missing_references(group: Group) -> Iterator[str]:
     for row in group.rows:
         if row["source"] == "measured" and row["kind"] == "classical":
             found |= {name for name in REFERENCES if _is(row, name)}
-    missing = [name for name in REFERENCES if name not in found]
+    paired = any(row[m] for m in ("psnr", "ssim", "lpips") for row in group.rows)  # can be fitted
+    missing = [name for name in REFERENCES if name not in found and (paired or name != "affine")]
     if missing:
         models = " ".join(REFERENCES[name] for name in missing)
         yield (

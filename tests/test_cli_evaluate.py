@@ -164,8 +164,11 @@ def test_missing_weights_can_be_skipped_and_leave_cells_empty(
     assert row["lpips"] == "" and row["psnr"].startswith("34.15")
     assert "lpips skipped" in row["notes"]
     unpaired = ("identity", "--data", data / "test" / "snow", "--out", tmp_path / "nr")
+    code, _, err = run(*runner, *unpaired)
+    assert code == 3 and "'nima' needs" in err and "'musiq' needs" in err
+    assert not (tmp_path / "nr").exists()
     code, _, err = run(*runner, *unpaired, "--skip-missing")
-    assert code == 3 and "every metric was skipped" in err
+    assert code == 0 and "left out: metric 'nima' needs" in err
 
 
 def test_a_strangers_code_runs_only_if_trusted(runner: Runner, data: Path, tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 @click.option("--metrics", metavar="A,B", help="Some of the protocol's metrics.")
 @click.option("--backend", type=click.Choice(["native", "pyiqa"]), default="native")
 @click.option("--weights", type=ExistingOrNot, help="A folder to look for metrics' weights first.")
+@click.option(
+    "--weights-allow",
+    multiple=True,
+    metavar="KEY=SHA256",
+    help="Trust another file than the one on record; its scores are marked and kept apart.",
+)
 @click.option("--skip-missing", is_flag=True, help="Leave out metrics whose weights are missing.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N.")
 @click.option("--save-frames", is_flag=True, help="Keep the restored frames as PNG.")
@@ -70,6 +76,8 @@ def evaluate(out: Any, metrics: str | None, dry_run: bool, as_json: bool, **opti
         answer(_summary(result))
     else:
         print(_table(result))
+        for reason in result.plan.skipped.values():
+            say(f"left out: {reason}")
         say(f"the run: {out}")
     result.raise_failures()
     return 0

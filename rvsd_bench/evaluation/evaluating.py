@@ -104,6 +104,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     backend: str = "native",
     weights: Path | str | None = None,
+    weights_allow: Sequence[str] = (),
     skip_missing: bool = False,
     device: str = "auto",
     save_frames: bool = False,
@@ -123,8 +124,9 @@ def evaluate(
     A model is a spec (`identity`, `frames:DIR`, ...) or a `VideoRestorer`. Without a `protocol` it
     is rvsd-2023 for a paired dataset and realsnow85-2024 for an unpaired one. `out` keeps the run:
     calling again scores only what is new or has changed. `metrics` names a part of the protocol's,
-    `limit` the first so many videos, which are never ranked. A shard scores its videos and writes
-    no tables; a last call without one does.
+    `limit` the first so many videos, which are never ranked. `weights_allow` holds `KEY=SHA256`
+    texts for weights other than those on record; the protocol's id then says custom. A shard
+    scores its videos and writes no tables; a last call without one does.
 
     A frame without a score leaves its method without a headline (see
     `Evaluation.raise_failures`); if that befalls every method, InputError is raised. MissingError
@@ -144,6 +146,7 @@ def evaluate(
             metrics=metrics,
             backend=backend,
             weights_dir=Path(weights) if weights else None,
+            weights_allow=weights_allow,
             skip_missing=skip_missing,
             device=device,
             limit=limit,

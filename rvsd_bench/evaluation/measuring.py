@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rvsd_bench.columns import TEMPORAL
@@ -38,7 +40,6 @@ class Measure:
     params: Mapping[str, Any]
     backend: str
     weights: weights.WeightsFile | None = None
-    weights_dir: Path | None = None
 
     @property
     def name(self) -> str:
@@ -53,11 +54,11 @@ class Measure:
 
     def open(self, device: str) -> Metric:
         """Open a metric of single frames; one opened in this process before is taken again."""
-        return _opened(self.name, self._choices, device, self.weights_dir, self.backend)
+        return _opened(self.name, self._choices, device, self.weights, self.backend)
 
     def open_temporal(self, device: str) -> TemporalMetric:
         """Open a metric of two frames in succession, as `open` does."""
-        return _opened_temporal(self.name, self._choices, device, self.weights_dir)
+        return _opened_temporal(self.name, self._choices, device, self.weights)
 
     @property
     def _choices(self) -> str:
@@ -70,12 +71,15 @@ def choose(
     *,
     backend: str = "native",
     weights_dir: Path | None = None,
+    allowed: Mapping[str, str] = MappingProxyType({}),
     skip_missing: bool = False,
 ) -> tuple[tuple[Measure, ...], dict[str, str]]:
     """Return the metrics to compute, and the skipped ones with the reason.
 
     `wanted` names a part of the protocol's metrics; None means all, with those of regions and of
-    time. Weights or packages that are absent raise MissingError, unless they are to be skipped.
+    time. `allowed` maps keys of weights to the digests of other files that the user trusts. Weights
+    or packages that are absent raise one MissingError that tells of all, unless they are to be
+    skipped.
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
@@ -90,17 +94,29 @@ def choose(
                 f"protocol {protocol.id!r} does not define metric {name!r}, "
                 f"only {', '.join(params)}; choose another by --protocol"
             )
-    chosen, skipped = [], {}
+    chosen, missing = [], {}
     for name in names:
         try:
-            chosen.append(_measure(CARDS[name], params[name], backend, weights_dir))
+            chosen.append(_measure(CARDS[name], params[name], backend, weights_dir, allowed))
         except MissingError as error:
-            if not skip_missing:
-                raise
-            skipped[name] = str(error).splitlines()[0]
-    if not chosen:
-        raise MissingError(f"every metric was skipped: {'; '.join(skipped.values())}")
-    return tuple(chosen), skipped
+            missing[name] = str(error)
+    if missing and not skip_missing:
+        told = "\n".join(missing.values())
+        raise MissingError(f"{told}\nor leave out what is missing by --skip-missing")
+    return tuple(chosen), {name: text.splitlines()[0] for name, text in missing.items()}
+
+
+def custom(protocol: Protocol, measures: Iterable[Measure]) -> Protocol:
+    """Return the protocol under which the measures' weights put their numbers.
+
+    Weights that are not those on record make another protocol, so that nothing is ranked with the
+    official numbers, nor with those of yet other weights.
+    """
+    others = [m.weights.sha256 for m in measures if m.weights and m.weights.status != "verified"]
+    if not others:
+        return protocol
+    digest = hashlib.sha256("".join(sorted(others)).encode()).hexdigest()
+    return replace(protocol, id=f"{protocol.id}+custom-{digest[:8]}")
 
 
 def require_truth(names: Iterable[str], data: Path) -> None:
@@ -126,22 +142,28 @@ def _temporal(protocol: Protocol) -> dict[str, Mapping[str, Any]]:
 
 
 def _measure(
-    card: MetricCard, params: Mapping[str, Any], backend: str, weights_dir: Path | None
+    card: MetricCard,
+    params: Mapping[str, Any],
+    backend: str,
+    weights_dir: Path | None,
+    allowed: Mapping[str, str],
 ) -> Measure:
     backend = backend if backend in card.backends else card.backends[0]
-    file = require(card.name, weights_dir=weights_dir, backend=backend)
-    return Measure(card, params, backend, file, weights_dir)
+    file = require(card.name, weights_dir=weights_dir, backend=backend, allowed=allowed)
+    return Measure(card, params, backend, file)
 
 
 @lru_cache(maxsize=16)
-def _opened(name: str, params: str, device: str, weights_dir: Path | None, backend: str) -> Metric:
+def _opened(
+    name: str, params: str, device: str, file: weights.WeightsFile | None, backend: str
+) -> Metric:
     return open_metric(
-        name, params=json.loads(params), device=device, weights_dir=weights_dir, backend=backend
+        name, params=json.loads(params), device=device, weights=file, backend=backend
     )
 
 
 @lru_cache(maxsize=8)
 def _opened_temporal(
-    name: str, params: str, device: str, weights_dir: Path | None
+    name: str, params: str, device: str, file: weights.WeightsFile | None
 ) -> TemporalMetric:
-    return open_temporal(name, params=json.loads(params), device=device, weights_dir=weights_dir)
+    return open_temporal(name, params=json.loads(params), device=device, weights=file)

@@ -15,6 +15,7 @@ from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.protocol import Protocol
 from rvsd_bench.evaluation.videotask import VideoTask
+from rvsd_bench.weights.store import parse_allowed
 
 # Seconds for a million pixels on one core, measured at 1280x720; for `--dry-run` only.
 _COST_S = {"psnr": 0.01, "ssim": 0.06, "lpips": 0.6, "nima": 0.4, "musiq": 3.5}
@@ -111,6 +112,7 @@ def make_plan(
     metrics: Sequence[str] | None,
     backend: str,
     weights_dir: Path | None,
+    weights_allow: Sequence[str],
     skip_missing: bool,
     device: str,
     limit: int | None,
@@ -124,8 +126,14 @@ def make_plan(
     if not found.paired:
         measuring.require_truth(metrics or chosen.metrics, data)
     measures, skipped = measuring.choose(
-        chosen, metrics, backend=backend, weights_dir=weights_dir, skip_missing=skip_missing
+        chosen,
+        metrics,
+        backend=backend,
+        weights_dir=weights_dir,
+        allowed=parse_allowed(weights_allow),
+        skip_missing=skip_missing,
     )
+    chosen = measuring.custom(chosen, measures)
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1 video, got {limit}")
     videos = found.videos[:limit]

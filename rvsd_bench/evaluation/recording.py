@@ -96,7 +96,7 @@ def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
         "split": plan.split,
         "source": method.source,
         "source_ref": method.info.paper,
-        "valid": result.valid,
+        "valid": result.valid and _weights_status(plan) != "test",
         **_counts(result),
         **_headlines(plan, result),
         "params_m": method.parameters / 1e6 if method.parameters is not None else None,
@@ -113,7 +113,7 @@ def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
         "created_utc": created_utc(),
         "notes": "; ".join(_notes(plan, result)),
         "trained": method.info.trained,
-        "weights_status": "verified" if any(m.weights for m in plan.measures) else None,
+        "weights_status": _weights_status(plan),
         "licence": "; ".join(_licences(plan, result)),
         "benchmark_version": BENCHMARK_VERSION,
         "n_sources": len({plan.source(video) for video in plan.videos}),
@@ -154,6 +154,8 @@ def _counts(result: Result) -> dict[str, int]:
 
 def _notes(plan: Plan, result: Result) -> list[str]:
     notes = [] if result.method.info.trained else ["untrained"]
+    if _weights_status(plan) == "test":
+        notes.append("scored by a test network, which learned nothing: the figures mean nothing")
     if plan.limit is not None:
         notes.append(f"limited to the first {plan.limit} videos")
     notes += [f"{name} skipped: its weights or package are missing" for name in plan.skipped]
@@ -210,6 +212,12 @@ def _card(frames: Path | None) -> dict[str, Any] | None:
         return None
 
 
+def _weights_status(plan: Plan) -> str | None:
+    """Return the least trustworthy status among the metrics' weights; None if none has any."""
+    found = {m.weights.status for m in plan.measures if m.weights}
+    return next((status for status in ("test", "custom", "verified") if status in found), None)
+
+
 def _weights(plan: Plan) -> dict[str, dict[str, str]]:
     found = ((measure.name, measure.weights) for measure in plan.measures)
     return {
@@ -223,11 +231,19 @@ def _command(plan: Plan) -> str:
     """Return the command that makes this run again, without anyone's folders."""
     words = [
         *("rvsd-bench", "evaluate", *(method.label for method in plan.methods)),
-        *("--data", plan.dataset.name, "--split", plan.split, "--protocol", plan.protocol.id),
+        *("--data", plan.dataset.name, "--split", plan.split),
+        *("--protocol", plan.protocol.id.partition("+")[0]),
         *("--metrics", ",".join(plan.metrics)),
         *(("--backend", "pyiqa") if _by_pyiqa(plan) else ()),
+        *(word for file in _others(plan) for word in ("--weights-allow", file)),
         *(("--limit", str(plan.limit)) if plan.limit is not None else ()),
         *(("--allow-untrained",) if not all(m.info.trained for m in plan.methods) else ()),
         *(("--trust-code",) if any(method.trust_code for method in plan.methods) else ()),
     ]
     return shlex.join(words)
+
+
+def _others(plan: Plan) -> list[str]:
+    """Return the texts that `--weights-allow` wants for weights that are not those on record."""
+    files = [measure.weights for measure in plan.measures if measure.weights]
+    return [f"{file.key}={file.sha256}" for file in files if file.status != "verified"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rvsd_bench import registry
@@ -21,11 +22,16 @@ BACKENDS = ("native", "pyiqa")
 
 
 def require(
-    name: str, *, weights_dir: Path | None = None, backend: str = "native"
+    name: str,
+    *,
+    weights_dir: Path | None = None,
+    backend: str = "native",
+    allowed: Mapping[str, str] = MappingProxyType({}),
 ) -> WeightsFile | None:
     """Return the checked weights of one of our metrics, None if it has none.
 
-    Raises MissingError for a package or a file that is not here; nothing heavy is imported.
+    `allowed` maps keys of weights to the digests of other files that the user trusts. Raises
+    MissingError for a package or a file that is not here; nothing heavy is imported.
     """
     card = CARDS[name]
     for package in ("pyiqa", "torchvision") if _by_pyiqa(card, backend) else card.packages:
@@ -33,7 +39,7 @@ def require(
             raise MissingError(
                 f"metric {card.name!r} needs the package {package}: pip install {package}"
             )
-    return find(card.weights, weights_dir) if card.weights else None
+    return find(card.weights, weights_dir, allowed=allowed) if card.weights else None
 
 
 def open_metric(
@@ -42,12 +48,14 @@ def open_metric(
     params: Mapping[str, Any] | None = None,
     device: str = "cpu",
     weights_dir: Path | None = None,
+    weights: WeightsFile | None = None,
     backend: str = "native",
 ) -> Metric:
     """Open a metric by name, ready to score uint8 RGB frames.
 
     `params` are a protocol's choices, by name as on the metric's card. `backend` "pyiqa" computes
-    with pyiqa what it can (psnr, ssim, lpips). Whatever is missing is said as `require` does.
+    with pyiqa what it can (psnr, ssim, lpips). `weights` is what `require` found; without it they
+    are looked for, and whatever is missing is said as `require` does.
     Metrics of other packages are factories `build(**params) -> Metric` under the entry point group
     `rvsd_bench.metrics`.
     """
@@ -60,7 +68,7 @@ def open_metric(
     if card.temporal:
         raise InputError(f"metric {name!r} takes two frames in succession: see open_temporal")
     _require_known(card, choices)
-    file = require(name, weights_dir=weights_dir, backend=backend)
+    file = weights or require(name, weights_dir=weights_dir, backend=backend)
     if _by_pyiqa(card, backend):
         from rvsd_bench.metrics.oracle import open_oracle
 
@@ -74,6 +82,7 @@ def open_temporal(
     params: Mapping[str, Any] | None = None,
     device: str = "cpu",
     weights_dir: Path | None = None,
+    weights: WeightsFile | None = None,
 ) -> TemporalMetric:
     """Open a metric of two frames in succession: `warp_err`, `tof`, `tlp` or `flicker`."""
     temporal = {card.name: card for card in CARDS.values() if card.temporal}
@@ -81,7 +90,7 @@ def open_temporal(
         raise unknown("temporal metric", name, temporal)
     choices = dict(params or {})
     _require_known(temporal[name], choices)
-    file = require(name, weights_dir=weights_dir)
+    file = weights or require(name, weights_dir=weights_dir)
     from rvsd_bench.metrics import temporal as metrics
 
     return metrics.open_temporal(temporal[name], choices, device, file)

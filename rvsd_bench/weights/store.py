@@ -9,19 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from zipfile import BadZipFile, ZipFile
 
-from rvsd_bench.errors import MissingError, unknown
+from rvsd_bench.errors import InputError, MissingError, unknown
 from rvsd_bench.files import sha256_bytes, sha256_file, write_json
 
 if TYPE_CHECKING:
     import torch
+
+TEST_NETWORK = "rvsd-bench test network"
+"""Stands in a checkpoint whose network learned nothing: `{"params": ..., "note": TEST_NETWORK}`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class WeightsFile:
     sha256: str
     """Of the file, or of its tensors if the file is a conversion."""
     licence: str
+    status: Literal["verified", "custom", "test"] = "verified"
+    """custom: not the file on record, but allowed by name; test: a network that learned nothing."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +134,17 @@ def statuses(weights_dir: Path | None = None) -> list[Status]:
     ]
 
 
-def find(key: str, weights_dir: Path | None = None, *, again: bool = False) -> WeightsFile:
+def find(
+    key: str,
+    weights_dir: Path | None = None,
+    *,
+    again: bool = False,
+    allowed: Mapping[str, str] = MappingProxyType({}),
+) -> WeightsFile:
     """Return the first file of that name in `folders`, its digest checked.
 
-    A digest that was taken before is recalled, unless it is to be taken `again`. Raises
+    A digest that was taken before is recalled, unless it is to be taken `again`. `allowed` maps
+    keys to the digest of another file that the user trusts (see `parse_allowed`). Raises
     MissingError that names the file, its digest, its source and the folders, if there is none, or
     if the one that is there is not what it should be.
     """
@@ -138,20 +153,57 @@ def find(key: str, weights_dir: Path | None = None, *, again: bool = False) -> W
     if path is None:
         looked = " ".join(str(folder) for folder in folders(weights_dir))
         raise MissingError(f"{_wanted(known)}\n  looked in : {looked}\n{_advice(known)}")
-    return verify(known, path, again=again)
+    return verify(known, path, again=again, allowed=allowed.get(key))
 
 
-def verify(known: Record, path: Path, *, again: bool = True) -> WeightsFile:
-    """Return the file if it is the one on record; raise MissingError, saying what it is, if not."""
+def verify(
+    known: Record, path: Path, *, again: bool = True, allowed: str | None = None
+) -> WeightsFile:
+    """Return the file if it is the one on record, or has the digest that is `allowed` instead.
+
+    Raises MissingError, saying what the file is, if not.
+    """
     problem = _impostor(path)
     digest = "" if problem else _digest(path, known.identity, again)
-    if not problem and not digest.startswith(known.sha256):
-        problem = f"has sha256 {digest[:16]}..." if digest else "is damaged"
+    right = bool(digest) and digest.startswith(known.sha256)
+    if not problem and not right and (not digest or digest != allowed):
+        problem = f"has sha256 {digest}" if digest else "is damaged"
+        problem += ", not the one allowed" if digest and allowed else ""
     if problem:
         raise MissingError(
             f"{_wanted(known)}\n  found     : {path}, which {problem}: delete it\n{_advice(known)}"
         )
-    return WeightsFile(known.key, path, path.stat().st_size, digest, known.licence)
+    size = path.stat().st_size
+    if right:
+        return WeightsFile(known.key, path, size, digest, known.licence)
+    return WeightsFile(known.key, path, size, digest, "unknown", _of_others(path))
+
+
+def _of_others(path: Path) -> Literal["custom", "test"]:
+    """Tell a network that was saved to test the machinery from one that somebody trained."""
+    with suppress(OSError, BadZipFile), ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if any(TEST_NETWORK.encode() in archive.read(name) for name in pickles):
+            return "test"
+    return "custom"
+
+
+def parse_allowed(texts: Iterable[str]) -> dict[str, str]:
+    """Read `KEY=SHA256` texts: which other file may stand for the one on record, by key.
+
+    The file must bear the name on record. What it scores is marked as custom wherever it goes.
+    """
+    allowed = {}
+    for text in texts:
+        key, _, digest = text.partition("=")
+        known = record(key)
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise InputError(
+                f"{text!r} does not allow a file: write {known.key}= and all 64 hexadecimal "
+                "digits of its sha256, in small letters"
+            )
+        allowed[key] = digest
+    return allowed
 
 
 def _wanted(known: Record) -> str:
