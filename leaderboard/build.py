@@ -38,12 +38,13 @@ def build(
     tables = [*([None] if reported else []), *own_reported]
     groups = [judged(part, read) for part in group([*merge(read), *published(tables)])]
     rows = [row for part in groups for row in part.rows]
+    table = "".join(csv_lines(LEADERBOARD, rows))
     texts = {
-        "leaderboard.csv": "".join(csv_lines(LEADERBOARD, rows)),
+        "leaderboard.csv": table,
         "leaderboard.md": markdown(groups),
         "leaderboard.tex": latex(groups),
         "leaderboard.json": records(groups),
-        "index.html": page(groups, read),
+        "index.html": page(groups, read, table),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():

@@ -89,8 +89,22 @@ def heat(group: Group, runs: Sequence[Run]) -> dict[str, Any] | None:
     for video in videos:
         reference = values.get((video, base or ""))
         cells = [_heat_cell(metric, values.get((video, m)), reference, reach) for m, _ in methods]
-        rows.append({"video": video, "cells": cells})
+        best = _best(group, [values.get((video, row["method_id"])) for row in group.rows])
+        marked = [c | {"best": place in best} for place, c in enumerate(cells)]
+        rows.append({"video": video, "cells": marked})
     return {"label": LABELS[metric], "methods": [name for _, name in methods], "rows": rows}
+
+
+def _best(group: Group, values: Sequence[float | None]) -> set[int]:
+    """Return the places of the best values of a video, of rows that are no upper bound."""
+    metric = headline(group.rows)
+    found = {
+        place: value
+        for place, (row, value) in enumerate(zip(group.rows, values))
+        if value is not None and row["source"] != "oracle" and row["trained"] != "false"
+    }
+    top = (min if metric in LOWER_IS_BETTER else max)(found.values(), default=None)
+    return {place for place, value in found.items() if value == top}
 
 
 def video_name(group: Group, row: Row) -> str:

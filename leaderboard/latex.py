@@ -44,21 +44,21 @@ def _table(group: Group) -> str:
     lines = [
         *(f"% Warning: {one_line(remark)}" for remark in group.remarks),
         r"\begin{table}[t]\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_tex(title(group))}}}",
+        rf"\caption{{{escaped(title(group))}}}",
         rf"\begin{{tabular}}{{{columns}}}\toprule",
         " & ".join(heads) + r" \\\midrule",
     ]
     for row in group.rows:
         places = [row["tie_group"] or "--"] if tied else []
         values = [_value(row, m, best[m]) for m in metrics]
-        lines.append(" & ".join([_tex(full_name(row)), *places, *values]) + r" \\")
+        lines.append(" & ".join([escaped(full_name(row)), *places, *values]) + r" \\")
         spans = [interval(row, m) for m in metrics]
         if any(spans):
             blank = [""] * (1 + tied)
             small = [rf"{{\scriptsize {span}}}" if span else "" for span in spans]
             lines.append(" & ".join([*blank, *small]) + r" \\")
     lines += [r"\bottomrule\end{tabular}"]
-    lines += [rf"\par\footnotesize {_tex(note)}" for note in footnotes(group)]
+    lines += [rf"\par\footnotesize {escaped(note)}" for note in footnotes(group)]
     return "\n".join([*lines, r"\end{table}", ""])
 
 
@@ -74,5 +74,6 @@ def _value(row: Row, metric: str, best: list[float]) -> str:
     return text.replace("–", "--")
 
 
-def _tex(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a text as LaTeX sets it, on one line, whatever stands in it."""
     return "".join(_TEX.get(mark, mark) for mark in one_line(text))

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
+from rvsd_bench.columns import HEADLINES
 from rvsd_bench.leaderboard.charts import arrow, chart, heat, matrix
+from rvsd_bench.leaderboard.credits import bibtex, card_of
 from rvsd_bench.leaderboard.curves import curves
+from rvsd_bench.leaderboard.embedding import data_url
 from rvsd_bench.leaderboard.exports import LABELS, footnotes, placed, shown, title
 from rvsd_bench.leaderboard.pictures import gather
+from rvsd_bench.leaderboard.provenance import provenance
 from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, Run, display_name, number
 
 
-def page(groups: Sequence[Group], runs: Sequence[Run]) -> str:
-    """Return the whole page as HTML. Every name in it is escaped by the template engine."""
+def page(groups: Sequence[Group], runs: Sequence[Run], table: str) -> str:
+    """Return the whole page as HTML. Every name in it is escaped by the template engine.
+
+    `table` is the text of `leaderboard.csv`, which the page offers for download.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
@@ -25,15 +33,42 @@ def page(groups: Sequence[Group], runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
         loader=FunctionLoader(_template),
     )
-    comparisons, left_out = gather(runs)
+    parts = {
+        "measured": [_table(g, runs) for g in groups if not g.reported],
+        "reported": [_table(g, ()) for g in groups if g.reported],
+        "gallery": gather(runs),
+        "provenance": [facts for run in runs for facts in provenance(run)],
+    }
     return environment.get_template("page.html").render(
         version=__version__,
-        measured=[_table(g, runs) for g in groups if not g.reported],
-        reported=[_table(g, ()) for g in groups if g.reported],
-        comparisons=comparisons,
-        left_out=left_out,
-        provenance=[facts for run in runs for facts in _provenance(run)],
+        contents=list(_contents(parts)),
+        downloads=[
+            _download("leaderboard.csv", "CSV", table),
+            _download("rvsd-bench.bib", "BibTeX", bibtex(groups, runs)),
+        ],
+        **parts,
     )
+
+
+def _contents(parts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the anchor and the name of each section that the page has."""
+    gallery, measured = parts["gallery"], parts["measured"]
+    for anchor, name, there in (
+        ("measured", "Measured", measured),
+        ("stills", "Before and after", gallery.stills),
+        ("motion", "In motion", gallery.films),
+        ("extremes-1", "Worst and best", gallery.extremes),
+        ("frames", "Frame by frame", any(part["curves"] for part in measured)),
+        ("videos", "Video by video", any(part["heat"] for part in measured)),
+        ("reported", "Reported", parts["reported"]),
+        ("reproduce", "Reproduce", parts["provenance"]),
+    ):
+        if there:
+            yield anchor, name
+
+
+def _download(name: str, label: str, text: str) -> dict[str, str]:
+    return {"name": name, "label": label, "url": data_url(text.encode(), Path(name).suffix)}
 
 
 def _template(name: str) -> str:
@@ -50,7 +85,15 @@ def _table(group: Group, runs: Sequence[Run]) -> dict[str, Any]:
         "columns": [
             {"label": LABELS[m], "arrow": arrow(m), "lower": m in LOWER_IS_BETTER} for m in metrics
         ],
-        "rows": [_line(row, metrics, best, group.reported) for row in group.rows],
+        "rows": [
+            _line(row, metrics, best, group.reported) | {"authors": _authors(row, runs)}
+            for row in group.rows
+        ],
+        "counts": _counts(group),
+        "scale": _scale(group),
+        "intervals": any(
+            row[f"{m}_ci_lo"] for row in group.rows for m in metrics if m in HEADLINES
+        ),
         "notes": footnotes(group),
         "chart": chart(group) if drawn else None,
         "matrix": matrix(group) if drawn else None,
@@ -84,52 +127,49 @@ def _span(metric: str, low: float, high: float) -> str:
     return f"{shown(metric, low)} to {shown(metric, high)}"
 
 
-def _provenance(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield how a run, or each run of a board, can be made again: command, digests, versions."""
-    boarded = run.manifest.get("runs")
-    for facts in boarded if isinstance(boarded, list) else [run.manifest]:
-        run_id = facts.get("run_id", "")
-        yield {
-            "name": f"{run.folder.name}: {run_id}" if boarded else run.folder.name,
-            "command": facts.get("command", ""),
-            "facts": _facts(run, facts, run_id),
-            "models": [_model(row) for row in run.rows if row["run_id"] == run_id],
+def _authors(row: Row, runs: Sequence[Run]) -> str:
+    return ", ".join(map(str, card_of(row, runs).get("authors", ())))
+
+
+def _counts(group: Group) -> list[tuple[int, str]]:
+    """Return how much was scored: the most of any row, since a withheld one has less."""
+    found = []
+    for column, one, many in (
+        ("n_videos", "video", "videos"),
+        ("n_frames", "frame", "frames"),
+        ("n_sources", "source clip", "source clips"),
+    ):
+        counts = [int(n) for row in group.rows if (n := number(row, column)) is not None]
+        if counts and not group.reported:
+            found.append((max(counts), one if max(counts) == 1 else many))
+    return found
+
+
+def _scale(group: Group) -> list[dict[str, Any]]:
+    """Return what the temporal metrics make of the clean clips, and of clips that stand still.
+
+    The truth differs from itself by nothing, but it has a warping error of its own.
+    """
+    own = {
+        metric: next(
+            (v for row in group.rows if (v := number(row, f"{metric}_truth")) is not None), None
+        )
+        for metric in group.metrics
+    }
+    if not any(value is not None for value in own.values()):
+        return []
+    truth = {m: v if m == "warp_err" else 0.0 for m, v in own.items() if v is not None}
+    still = {m: v for m, v in own.items() if v is not None and m != "warp_err"}
+    lines = (
+        ("Ground truth", "the clean clips themselves", truth),
+        ("Still picture", "clips that do not move at all", still),
+    )
+    return [
+        {
+            "name": name,
+            "sub": sub,
+            "cells": [shown(m, v[m]) if m in v else "" for m in group.metrics],
         }
-
-
-def _facts(run: Run, facts: Mapping[str, Any], run_id: str) -> list[tuple[str, str]]:
-    """Return what a run was made of, each with its name; what was not written is left out."""
-    dataset, protocol, git = (_part(facts, name) for name in ("dataset", "protocol", "git"))
-    row = next((row for row in run.rows if row["run_id"] == run_id), {})
-    commit = git.get("commit") or row.get("git_sha")
-    weights = {
-        f"weights of {name}": value.get("sha256") if isinstance(value, dict) else value
-        for name, value in _part(facts, "weights").items()
-    }
-    named = {
-        "run": run_id,
-        "made": facts.get("created_utc"),
-        "data set": dataset.get("name") or row.get("dataset"),
-        "digest of its frames": dataset.get("sha256") or row.get("dataset_manifest_sha256"),
-        "protocol": protocol.get("id") or row.get("protocol"),
-        "digest of the protocol": protocol.get("hash") or row.get("protocol_hash"),
-        "commit": f"{commit}, with changes" if commit and git.get("changed") else commit,
-        **weights,
-        **{k: v for k, v in _part(facts, "environment").items() if not isinstance(v, dict)},
-    }
-    return [(name, str(value)) for name, value in named.items() if value not in (None, "")]
-
-
-def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = facts.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _model(row: Row) -> dict[str, str]:
-    """Return the digests by which a row can be checked."""
-    return {
-        "name": display_name(row),
-        "spec": row["method_id"],
-        "frames": row["predictions_sha256"],
-        "weights": row["checkpoint_sha256"],
-    }
+        for name, sub, v in lines
+        if v
+    ]

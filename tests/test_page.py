@@ -152,4 +152,8 @@ def test_the_page_says_what_it_takes_to_make_a_run_again(kept: bool, tmp_path: P
     if kept:
         assert found["weights of lpips"] == "e" * 64 and found["python"] == "3.11.7"
         assert found["commit"] == "c" * 40 + ", with changes" and "gpu" not in found
-        assert "<pre>rvsd-bench evaluate a --data demo</pre>" in page
+        told = page.split("<pre")[1].split(">", 1)[1].split("</pre>")[0]
+        assert told.splitlines() == [
+            "rvsd-bench evaluate a --data demo --out run",
+            "rvsd-bench leaderboard build run --out leaderboard",
+        ]

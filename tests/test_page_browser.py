@@ -252,7 +252,7 @@ def test_heads_sort_best_first_and_back_by_mouse_and_by_keyboard(
 def test_the_slider_follows_mouse_keys_and_finger(browser: Browser, plain: Path) -> None:
     browser.open(plain)
     x, y, width = browser.middle(".compare")
-    cut = "getComputedStyle(document.querySelector('.compare img.left')).clipPath"
+    cut = "getComputedStyle(document.querySelector('.compare .left')).clipPath"
     at = "parseFloat(document.querySelector('.compare').style.getPropertyValue('--at'))"
     browser.mouse("mousePressed", x, y)
     browser.mouse("mouseMoved", x + width / 4, y)
@@ -281,12 +281,12 @@ def test_either_side_shows_any_picture_and_their_difference(browser: Browser, pl
         "(document.querySelector('select[data-side=right]'))"
     )
     browser.js(choose)
-    side = "document.querySelectorAll('.compare img.right')"
+    side = "document.querySelectorAll('.compare .right img')"
     assert browser.js(f"{side}.length") == 1
     assert browser.js(f"{side}[0].alt") == "video v0, frame 0002: ground truth"
     assert browser.js("document.querySelector('.compare span.right').textContent") == "ground truth"
     browser.click(".comparison input[type=checkbox]")
-    blend = "getComputedStyle(document.querySelector('.compare img.left')).mixBlendMode"
+    blend = "getComputedStyle(document.querySelector('.compare .left')).mixBlendMode"
     assert browser.js(blend) == "difference"
 
 

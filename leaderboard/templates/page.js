@@ -1,31 +1,5 @@
 "use strict";
 
-/* Two pictures over each other: the range input says how much of the left one is seen. */
-for (const card of document.querySelectorAll(".comparison")) {
-  const box = card.querySelector(".compare"), range = box.querySelector("input");
-  const images = [...box.querySelectorAll("img")], selects = [...card.querySelectorAll("select")];
-  const names = side => selects.find(select => select.dataset.side === side).selectedOptions[0].textContent;
-  const say = () => {
-    for (const side of ["left", "right"]) box.querySelector("span." + side).textContent = names(side);
-    range.setAttribute("aria-valuetext", Math.round(range.value) + " % " + names("left"));
-  };
-  range.addEventListener("input", () => {
-    box.style.setProperty("--at", range.value + "%");
-    say();
-  });
-  for (const select of selects) {
-    select.addEventListener("change", () => {
-      images.forEach((image, i) => image.classList.toggle(select.dataset.side, i === select.selectedIndex));
-      say();
-    });
-  }
-  card.querySelector("input[type=checkbox]").addEventListener("change", event => {
-    box.classList.toggle("difference", event.target.checked);
-    range.disabled = event.target.checked;
-  });
-  say();
-}
-
 /* A method's curves are hidden and shown in all drawings of its group. */
 for (const card of document.querySelectorAll(".curves")) {
   card.querySelectorAll("legend ~ label input").forEach((input, i) => {
