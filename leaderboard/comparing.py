@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rvsd_bench.columns import TEMPORAL
 from rvsd_bench.errors import InputError
 from rvsd_bench.leaderboard.pairing import Entry, Paired, pair, require_comparable
 from rvsd_bench.leaderboard.statistics import (
@@ -88,14 +89,16 @@ class Comparison:
 
 
 def compare(a: Entry, b: Entry, metrics: Sequence[str] | None = None) -> Comparison:
-    """Compare two methods on `metrics`, by default on all that both have.
+    """Compare two methods on `metrics`, by default on all that both have but those of time.
 
     Raises:
         InputError: other protocols, frames, splits or weights, or a score that is missing.
     """
     require_comparable(a, b)
     theirs = b.metrics()
-    names = metrics or [name for name in a.metrics() if name in theirs]
+    shared = [name for name in a.metrics() if name in theirs]
+    # Every metric that is tested costs the others certainty; these are never the headline.
+    names = metrics or [name for name in shared if name not in TEMPORAL] or shared
     if not names:
         raise InputError(f"{a.where} and {b.where} have no metric in common")
     pairs = tuple(pair(a, b, name) for name in dict.fromkeys(names))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from rvsd_bench.columns import TEMPORAL
 from rvsd_bench.leaderboard.table import (
     LOWER_IS_BETTER,
+    UNPLACED,
     Group,
     Row,
     better,
@@ -27,7 +29,7 @@ LABELS = {
     "tlp": "tLP",
     "flicker": "flicker",
 }
-DECIMALS = {"ssim": 4, "lpips": 4, "nima": 3}
+DECIMALS = {"ssim": 4, "lpips": 4, "nima": 3, "warp_err": 5, "tof": 3, "tlp": 4, "flicker": 4}
 
 
 def shown(metric: str, value: float | None) -> str:
@@ -68,7 +70,24 @@ def footnotes(group: Group) -> list[str]:
             notes.append(f"{name}: not ranked{': ' + row['notes'] if row['notes'] else ''}")
         if row["trained"] == "false":
             notes.append(f"{name}: its network was never trained; the figures mean nothing")
-    return notes + ([ties(group)] if has_ties(group) else [])
+    return notes + ([ties(group)] if has_ties(group) else []) + still(group)
+
+
+def still(group: Group) -> list[str]:
+    """Say what the temporal metrics make of the truth itself and of a clip that stands still."""
+    own = {m: [number(row, f"{m}_truth") for row in group.rows] for m in TEMPORAL}
+    first = {m: next((v for v in found if v is not None), None) for m, found in own.items()}
+    values = {m: shown(m, value) for m, value in first.items() if value is not None}
+    notes = []
+    if floor := values.pop("warp_err", ""):
+        notes.append(
+            f"The ground truth's own {LABELS['warp_err']} is {floor}: nearer to it is better, "
+            "and a figure below it tells of a blur, so that none is marked as best"
+        )
+    if values:
+        moved = ", ".join(f"{LABELS[m]} {value}" for m, value in values.items())
+        notes.append(f"The ground truth scores 0, and a clip that stands still: {moved}")
+    return notes
 
 
 def has_ties(group: Group) -> bool:
@@ -99,6 +118,9 @@ def placed(group: Group) -> dict[str, list[float]]:
     rows = [r for r in group.rows if group.reported or r["rank"]]
     best: dict[str, list[float]] = {}
     for metric in group.metrics:
+        if metric in UNPLACED:
+            best[metric] = []
+            continue
         values = {v for r in rows if (v := number(r, metric)) is not None and r["kind"] != "input"}
         best[metric] = sorted(values, reverse=metric not in LOWER_IS_BETTER)[:2]
         assert len(best[metric]) < 2 or better(metric, *best[metric])

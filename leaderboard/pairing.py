@@ -181,7 +181,7 @@ def pair(a: Entry, b: Entry, metric: str) -> Paired:
         InputError: a video is incomplete, is scored for one of them only, or has no source clip;
             or the metric was computed with other weights.
     """
-    column = f"weights_{metric}"
+    column = f"weights_{'lpips' if metric == 'tlp' else metric}"
     if a.row.get(column, "") != b.row.get(column, ""):
         raise InputError(f"{metric} of {b.where} was computed with other weights than {a.where}")
     ours, theirs = (_scored(entry, metric) for entry in (a, b))

@@ -10,13 +10,15 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rvsd_bench.columns import HEADLINES, LEADERBOARD, REGIONS, SCHEMA_VERSION, read_csv
+from rvsd_bench.columns import HEADLINES, LEADERBOARD, REGIONS, SCHEMA_VERSION, TEMPORAL, read_csv
 from rvsd_bench.errors import InputError
 
 Row: TypeAlias = dict[str, str]
 """Column of `leaderboard.csv` -> text; an empty text means that there is no value, never zero."""
 
-LOWER_IS_BETTER = frozenset({"lpips", "warp_err", "tof", "tlp", "flicker"})
+LOWER_IS_BETTER = frozenset({"lpips", *TEMPORAL})
+UNPLACED = frozenset({"warp_err"})
+"""Metrics on which nobody is best: a blur scores below the truth itself."""
 _VIDEO_NEEDS = (
     *("run_id", "protocol_hash", "method_id", "dataset", "split", "video", "n_frames", "metric"),
     *("mean", "status", "source_id"),
@@ -79,7 +81,8 @@ class Group:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics for which any row has a value, headlines first."""
-        return tuple(m for m in (*HEADLINES, *REGIONS) if any(row[m] for row in self.rows))
+        known = (*HEADLINES, *REGIONS, *TEMPORAL)
+        return tuple(m for m in known if any(row[m] for row in self.rows))
 
 
 def read_run(folder: Path) -> Run:

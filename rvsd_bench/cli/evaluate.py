@@ -136,4 +136,6 @@ def _cell(row: dict[str, str], name: str, decimals: int) -> str:
         return "-"
     low, high = row.get(f"{name}_ci_lo"), row.get(f"{name}_ci_hi")
     interval = f" [{float(low):.{decimals}f}, {float(high):.{decimals}f}]" if low and high else ""
-    return f"{float(row[name]):.{decimals}f}{interval}"
+    own = row.get(f"{name}_truth") if name == "warp_err" else ""
+    floor = f" (truth {float(own):.{decimals}f})" if own else ""
+    return f"{float(row[name]):.{decimals}f}{interval}{floor}"
