@@ -83,7 +83,8 @@ def choose(
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
-    params = dict(protocol.metrics) | dict(protocol.regions) | _temporal(protocol)
+    params = dict(protocol.metrics) | dict(protocol.regions)
+    params |= {name: given for name, given in _temporal(protocol).items() if name not in params}
     usual = [name for name in params if name not in ON_REQUEST]
     names = usual if wanted is None else list(dict.fromkeys(wanted))
     for name in names:

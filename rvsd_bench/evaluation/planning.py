@@ -19,6 +19,7 @@ from rvsd_bench.weights.store import parse_allowed
 
 # Seconds for a million pixels on one core, measured at 1280x720; for `--dry-run` only.
 _COST_S = {"psnr": 0.01, "ssim": 0.06, "lpips": 0.6, "nima": 0.4, "musiq": 3.5}
+_COST_S |= {"warp_err": 0.07, "tof": 0.025, "tlp": 0.6, "flicker": 0.002}
 _DECODING_S = 0.03
 
 
