@@ -83,7 +83,7 @@ def standard_error(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> fl
 
 
 def t_interval(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
-    """Return Student's 95 % interval of the mean difference.
+    """Return Student's 95 % interval of a mean, or of a mean difference.
 
     It is wider than the bootstrap's where sources are few, and there the one to believe.
     """

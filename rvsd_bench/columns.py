@@ -50,6 +50,7 @@ LEADERBOARD = (
     *("psnr_snow", "psnr_clear", "trained", "weights_status", "licence", "benchmark_version"),
     *("n_sources", "gmacs", "gmacs_size"),
     *(f"{name}_truth" for name in TEMPORAL),
+    *(f"{name}{part}" for name in HEADLINES for part in ("_t_lo", "_t_hi")),
 )
 NUMBERS = frozenset(
     (

@@ -142,6 +142,7 @@ def test_the_dataset_digest_goes_by_pixels_on_both_sides_and_not_by_order() -> N
 def test_the_columns_are_those_of_the_contract() -> None:
     tail = "psnr_snow,psnr_clear,trained,weights_status,licence,benchmark_version,n_sources,gmacs"
     appended = "warp_err_truth,tof_truth,tlp_truth,flicker_truth"
+    appended += "".join(f",{m}_t_lo,{m}_t_hi" for m in ("psnr", "ssim", "lpips", "nima", "musiq"))
     assert ",".join(columns.LEADERBOARD).endswith(f"run_id,notes,{tail},gmacs_size,{appended}")
     assert "gmacs_720p" not in columns.LEADERBOARD
     assert columns.PER_FRAME[:7] == (

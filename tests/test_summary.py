@@ -66,6 +66,18 @@ def test_one_source_has_no_interval() -> None:
     assert (found.low, found.high) == (None, None)
 
 
+def test_students_interval_is_scipys_of_the_sources_means() -> None:
+    means = np.random.default_rng(3).normal(25, 2, 7)
+    videos = [scores(str(index), value, value + 1) for index, value in enumerate(means)]
+    found = summarise(videos, average="macro", draws=100)
+    wanted = stats.t.interval(0.95, 6, means.mean() + 0.5, stats.sem(means))
+    assert found is not None
+    assert (found.t_low, found.t_high) == pytest.approx(wanted, rel=1e-10)
+    assert found.low is not None and found.low > wanted[0]  # the bootstrap's is narrower
+    one = summarise(videos[:1], average="macro", draws=100)
+    assert one is not None and (one.t_low, one.t_high) == (None, None)
+
+
 def test_two_sources_give_the_interval_that_can_be_counted_by_hand() -> None:
     # A resample of {0, 1} has the mean 0, 1/2 or 1 with probability 1/4, 1/2, 1/4.
     assert bootstrap(np.array([0.0, 1.0]), np.ones(2), draws=10_000) == (0.0, 1.0)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rvsd_bench.leaderboard.statistics import t_interval
 from rvsd_bench.resampling import bootstrap
 
 
@@ -52,6 +53,10 @@ class Score:
     """The mean over all frames."""
     low: float | None
     high: float | None
+    """The 95 % bootstrap interval over source clips."""
+    t_low: float | None
+    t_high: float | None
+    """Student's."""
     n_sources: int
 
 
@@ -90,8 +95,8 @@ def video_statistics(scores: VideoScores, *, lower_is_better: bool) -> dict[str,
 def summarise(videos: Sequence[VideoScores], *, average: str, draws: int) -> Score | None:
     """Return a method's score on one metric, or None if a video is incomplete or none has values.
 
-    The interval is that of the mean which `average` ("macro" or "micro") names. Videos in which the
-    metric is undefined everywhere do not count; a missing frame is never averaged away.
+    The intervals are those of the mean which `average` ("macro" or "micro") names. Videos in which
+    the metric is undefined everywhere do not count; a missing frame is never averaged away.
     """
     if not all(video.complete for video in videos):
         return None
@@ -107,5 +112,7 @@ def summarise(videos: Sequence[VideoScores], *, average: str, draws: int) -> Sco
         n = len(video.values) if average == "micro" else 1
         sums[place[video.source]] += video_mean * n
         counts[place[video.source]] += n
-    low, high = bootstrap(sums, counts, draws=draws) if len(sources) > 1 else (None, None)
-    return Score(mean(means), mean(frames), low, high, len(sources))
+    several = len(sources) > 1
+    low, high = bootstrap(sums, counts, draws=draws) if several else (None, None)
+    t_low, t_high = t_interval(sums, counts) if several else (None, None)
+    return Score(mean(means), mean(frames), low, high, t_low, t_high, len(sources))
