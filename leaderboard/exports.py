@@ -42,6 +42,13 @@ def signed(metric: str, value: float) -> str:
     return f"{value:+.{DECIMALS.get(metric, 2)}f}"
 
 
+def arrow(metric: str) -> str:
+    """Return which way a metric is better; empty where neither way is."""
+    if metric in UNPLACED:
+        return ""
+    return "↓" if metric in LOWER_IS_BETTER else "↑"
+
+
 def title(group: Group) -> str:
     """Say in words what a group compares."""
     where = f"{group.dataset}, {group.split}"
@@ -82,7 +89,7 @@ def still(group: Group) -> list[str]:
     if floor := values.pop("warp_err", ""):
         notes.append(
             f"The ground truth's own {LABELS['warp_err']} is {floor}: nearer to it is better, "
-            "and a figure below it tells of a blur, so that none is marked as best"
+            "and a figure below it tells of blur or pale contrast, so that none is marked as best"
         )
     if values:
         moved = ", ".join(f"{LABELS[m]} {value}" for m, value in values.items())
@@ -134,10 +141,9 @@ def markdown(groups: Sequence[Group]) -> str:
 
 def _markdown_table(group: Group) -> str:
     metrics, best = group.metrics, placed(group)
-    arrows = {m: "↓" if m in LOWER_IS_BETTER else "↑" for m in metrics}
     lines = [f"\n## {_plain(title(group))}\n"]
     tied = has_ties(group)
-    heads = [f"{LABELS[m]} {arrows[m]}" for m in metrics]
+    heads = [f"{LABELS[m]} {arrow(m)}".rstrip() for m in metrics]
     lines.append(_row("Rank", *(["Tie"] if tied else []), "Method", *heads))
     lines.append(_row("---", *(["---"] if tied else []), "---", *("---:" for _ in metrics)))
     for row in group.rows:

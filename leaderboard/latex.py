@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rvsd_bench.leaderboard.exports import (
     LABELS,
+    arrow,
     footnotes,
     full_name,
     has_ties,
@@ -15,7 +16,7 @@ from rvsd_bench.leaderboard.exports import (
     placed,
     title,
 )
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row
+from rvsd_bench.leaderboard.table import Group, Row
 
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -64,9 +65,9 @@ def _table(group: Group) -> str:
 
 def _head(metric: str) -> str:
     """Return a column's head; long ones stand on two lines."""
-    arrow = r"$\downarrow$" if metric in LOWER_IS_BETTER else r"$\uparrow$"
+    mark = {"↓": r" $\downarrow$", "↑": r" $\uparrow$", "": ""}[arrow(metric)]
     word, _, rest = LABELS[metric].partition(" ")
-    return rf"\shortstack[r]{{{word} {arrow}\\{rest}}}" if rest else f"{word} {arrow}"
+    return rf"\shortstack[r]{{{word}{mark}\\{rest}}}" if rest else f"{word}{mark}"
 
 
 def _value(row: Row, metric: str, best: list[float]) -> str:
