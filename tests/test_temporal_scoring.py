@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from rvsd_bench.columns import read_csv
+from rvsd_bench.columns import TEMPORAL, read_csv
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation import measuring, protocol
 from rvsd_bench.evaluation.evaluating import Evaluation, evaluate
 from rvsd_bench.leaderboard.build import build
 from rvsd_bench.leaderboard.table import group, merge, read_run
 from rvsd_bench.media.images import read_image, write_png
-from rvsd_bench.metrics import open_temporal
+from rvsd_bench.metrics import CARDS, open_temporal
 from rvsd_bench.metrics.temporal import Flicker, Moment, Step, WarpingError
 
 LENGTHS = (5, 3, 1)
@@ -190,6 +191,16 @@ def test_a_lost_frame_costs_two_pairs_and_is_told_once(
     assert status["tof"] == ["undefined", "ok", "error", "error", "ok"]
     problems = json.loads((tmp_path / "run" / "validation.json").read_text())["problems"]
     assert [p["code"] for p in problems if p["level"] == "error"] == ["frame"]
+
+
+def test_the_page_about_metrics_defines_every_one_and_every_column() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    defined = [line for line in page.splitlines() if line.startswith("| `")]
+    named = [name for line in defined for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert named == list(CARDS)
+    for name in ("truth_value", "truth_mean", *(f"{name}_truth" for name in TEMPORAL)):
+        assert f"`{name}`" in page
+    assert set(TEMPORAL) == {card.name for card in CARDS.values() if card.temporal}
 
 
 def test_tlp_is_asked_for_and_the_others_come_along_outside_of_the_hash() -> None:
