@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rvsd_bench.columns import LEADERBOARD, read_csv
 from rvsd_bench.errors import InputError, MissingError
-from rvsd_bench.evaluation import protocol
+from rvsd_bench.evaluation import measuring, protocol
+from rvsd_bench.evaluation.evaluating import evaluate
+from rvsd_bench.media.images import write_png
 from rvsd_bench.metrics import open_metric
 from rvsd_bench.metrics.plugins import open_plugin
 
@@ -43,6 +46,7 @@ def install(folder: Path, name: str, code: str, version: str = "1.2") -> None:
     (info / "entry_points.txt").write_text(f"[rvsd_bench.metrics]\n{name} = {name}_x:build\n")
     (folder / f"{name}_x.py").write_text(code)
     sys.modules.pop(f"{name}_x", None)
+    measuring._opened.cache_clear()
 
 
 @pytest.fixture
@@ -171,3 +175,106 @@ def test_a_protocol_with_plugins_is_plain_json(site: Path) -> None:
     from dataclasses import asdict
 
     json.dumps(asdict(protocol.load("rvsd-2023+brightness")))
+
+
+OFFSETS = (1, 3, 9)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Make a paired dataset of three videos whose snow is a known number of levels."""
+    rng = np.random.default_rng(0)
+    for video, offset in enumerate(OFFSETS):
+        for index in range(2):
+            clean = rng.integers(10, 200, (24, 32, 3), dtype=np.uint8)
+            for side, frame in (("clean", clean), ("snow", clean + np.uint8(offset))):
+                path = tmp_path / "data" / "test" / side / f"{video:05d}" / f"{index:04d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_png(path, frame)
+    return tmp_path / "data"
+
+
+def test_a_run_scores_a_plugin_beside_ours_and_keeps_its_number_out_of_the_fixed_columns(
+    site: Path, data: Path, tmp_path: Path
+) -> None:
+    found = evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr", "brightness"])
+    frames, videos = found.per_frame, found.per_video
+    assert [*frames[frames.metric == "brightness"].value] == [1, 1, 3, 3, 9, 9]
+    assert [*videos[videos.metric == "brightness"]["mean"]] == [1, 3, 9]
+    assert set(videos.protocol) == {"rvsd-2023+brightness"}
+    assert tuple(read_csv(tmp_path / "run" / "leaderboard.csv")[0]) == LEADERBOARD
+    facts = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    (method,) = facts["methods"]
+    numbers = method["plugins"]
+    assert (numbers["brightness"], numbers["brightness_micro"]) == pytest.approx((13 / 3, 13 / 3))
+    assert 1 <= numbers["brightness_ci_lo"] < 13 / 3 < numbers["brightness_ci_hi"] <= 9
+    told = facts["plugins"]["brightness"]
+    assert (told["package"], told["direction"], told["licence"]) == (
+        "brightness 1.2", "lower", "MIT",
+    )  # fmt: skip
+    assert facts["protocol"]["plugins"] == {"brightness": "brightness 1.2"}
+    again = evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr", "brightness"])
+    assert again.scored == 0
+
+
+def test_another_version_of_a_plugin_is_another_run(site: Path, data: Path, tmp_path: Path) -> None:
+    evaluate(["identity"], data, out=tmp_path / "run", metrics=["brightness"])
+    install(site, "brightness", BRIGHTNESS, version="1.3")
+    with pytest.raises(InputError, match="holds a run with protocol hash"):
+        evaluate(["identity"], data, out=tmp_path / "run", metrics=["brightness"])
+
+
+def test_a_protocol_of_ones_own_is_named_by_its_file(
+    site: Path, data: Path, tmp_path: Path
+) -> None:
+    found = evaluate(["identity"], data, protocol=own(tmp_path), metrics=["brightness"])
+    (score,) = [result.scores["brightness"]["00002"] for result in found.results]
+    assert set(score.values.values()) == {18.0}  # twice, as the file says
+
+
+def test_a_plugin_that_compares_with_the_truth_is_refused_where_there_is_none(
+    site: Path, data: Path
+) -> None:
+    with pytest.raises(InputError, match="no clean frames for brightness"):
+        evaluate(["identity"], data / "test" / "snow", metrics=["brightness"], skip_missing=True)
+
+
+def test_a_broken_plugin_stops_only_who_names_it_and_can_be_skipped(
+    site: Path, data: Path, tmp_path: Path
+) -> None:
+    install(site, "bad", "1/0")
+    assert evaluate(["identity"], data, metrics=["psnr", "brightness"]).plan.skipped == {}
+    with pytest.raises(InputError, match=r"of bad 1\.2 .*ZeroDivisionError"):
+        evaluate(["identity"], data, metrics=["psnr", "bad"])
+    found = evaluate(["identity"], data, metrics=["psnr", "bad"], skip_missing=True)
+    assert "ZeroDivisionError" in found.plan.skipped["bad"]
+    assert found.plan.metrics == ("psnr",)
+
+
+def test_a_plugin_that_fails_on_a_frame_leaves_the_other_metrics_their_values(
+    site: Path, data: Path
+) -> None:
+    fails = BRIGHTNESS.replace("return self.scale", "return 1 / 0 * self.scale")
+    install(site, "brightness", fails)
+    with pytest.raises(InputError, match=r"no headline for identity: .*ZeroDivisionError"):
+        evaluate(["identity"], data, metrics=["psnr", "brightness"])
+
+
+def test_the_command_lists_and_prints_it(
+    site: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rvsd_bench.cli import cli
+
+    words = ["evaluate", "identity", "--data", str(data), "--out", str(tmp_path / "run")]
+    cli.main([*words, "--metrics", "psnr,brightness"], standalone_mode=False)
+    title, header, line = capsys.readouterr().out.splitlines()
+    assert title.startswith("rvsd-2023+brightness on data/test")
+    assert header.split() == ["method", "psnr", "brightness"]
+    assert line.split()[-3].startswith("4.333")
+    cli.main(["list", "metrics"], standalone_mode=False)
+    assert "registered by brightness 1.2" in capsys.readouterr().out
+    cli.main(["protocol", "show", "rvsd-2023+brightness"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert protocol.load("rvsd-2023+brightness").hash in shown and "brightness 1.2" in shown
+    cli.main(["protocol", "diff", "rvsd-2023", own(tmp_path)], standalone_mode=False)
+    assert "metrics.brightness.scale: None -> 2.0" in capsys.readouterr().out

@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 @click.option("--split", default="test", show_default=True, help="Comma-separated splits.")
 @click.option("--split-file", type=ExistingOrNot, help="Names of the test clips, one a line.")
 @click.option(
-    "--protocol", metavar="ID", help="Default: rvsd-2023, without clean frames realsnow85-2024."
+    "--protocol",
+    metavar="ID",
+    help="Or FILE.toml.  [default: rvsd-2023, without clean frames realsnow85-2024]",
 )
-@click.option("--metrics", metavar="A,B", help="Some of the protocol's metrics.")
+@click.option("--metrics", metavar="A,B", help="Some of the protocol's metrics, or of plug-ins.")
 @click.option("--backend", type=click.Choice(["native", "pyiqa"]), default="native")
 @click.option("--weights", type=ExistingOrNot, help="A folder to look for metrics' weights first.")
 @click.option(
@@ -108,19 +110,18 @@ def _print_plan(result: Evaluation, as_json: bool) -> None:
 
 
 def _summary(result: Evaluation) -> dict[str, Any]:
-    rows = result.rows
+    rows = _rows(result)
     problems = [result.plan.tidy(f"{problem.level}: {problem}") for problem in result.problems]
     return {"out": str(result.folder), "scored": result.scored, "rows": rows, "problems": problems}
 
 
 def _table(result: Evaluation) -> str:
     """Return the headlines with their 95 % intervals as aligned text."""
-    from rvsd_bench.metrics import CARDS
-
-    metrics = [name for name in result.plan.metrics if any(row[name] for row in result.rows)]
+    rows = _rows(result)
+    metrics = [name for name in result.plan.metrics if any(row.get(name) for row in rows)]
     lines = [["method", *metrics, ""]]
-    for row in result.rows:
-        cells = [_cell(row, name, CARDS[name].decimals) for name in metrics]
+    for row in rows:
+        cells = [_cell(row, name, result.plan.card(name).decimals) for name in metrics]
         untrained = "untrained, not ranked" if row["trained"] == "false" else ""
         mark = untrained if row["valid"] == "true" else "not ranked"
         lines.append([row["method_id"], *cells, mark])
@@ -131,8 +132,17 @@ def _table(result: Evaluation) -> str:
     return "\n".join([title, *text])
 
 
+def _rows(result: Evaluation) -> list[dict[str, str]]:
+    """Return the rows of the leaderboard, with the numbers for which it has no column."""
+    from rvsd_bench.columns import cell
+    from rvsd_bench.evaluation.recording import of_plugins
+
+    others = [of_plugins(result.plan, one) for one in result.results]
+    return [row | {k: cell(x) for k, x in own.items()} for row, own in zip(result.rows, others)]
+
+
 def _cell(row: dict[str, str], name: str, decimals: int) -> str:
-    if not row[name]:
+    if not row.get(name):
         return "-"
     low, high = row.get(f"{name}_ci_lo"), row.get(f"{name}_ci_hi")
     interval = f" [{float(low):.{decimals}f}, {float(high):.{decimals}f}]" if low and high else ""

@@ -23,10 +23,10 @@ def list_protocols(context: click.Context, as_json: bool) -> None:
 
 
 @protocol.command()
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID_OR_FILE")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Print a protocol and its hash."""
+    """Print a protocol and its hash; one of yours is a FILE.toml."""
     from dataclasses import asdict
 
     from rvsd_bench.evaluation import protocol as protocols
@@ -35,7 +35,10 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         answer({**asdict(found), "hash": found.hash})
         return
-    print(f"# hash: {found.hash}\n{protocols.source(name)}", end="")
+    print(f"# hash: {found.hash}")
+    for metric, package in found.plugins.items():
+        print(f"# metric {metric!r}: defined by {package}, status {found.status}")
+    print(protocols.source(name), end="")
 
 
 @protocol.command()

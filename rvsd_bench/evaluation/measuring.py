@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from rvsd_bench import registry
 from rvsd_bench.columns import TEMPORAL
 from rvsd_bench.errors import InputError, MissingError, unknown
 from rvsd_bench.evaluation.protocol import Protocol
@@ -40,6 +41,8 @@ class Measure:
     params: Mapping[str, Any]
     backend: str
     weights: weights.WeightsFile | None = None
+    package: str = ""
+    """The package and version of a metric that is not ours."""
 
     @property
     def name(self) -> str:
@@ -50,6 +53,7 @@ class Measure:
         """Return all that decides the value of a frame, as text to compare."""
         digest = self.weights.sha256 if self.weights else None
         facts = {"params": dict(self.params), "backend": self.backend, "weights": digest}
+        facts |= {"package": self.package} if self.package else {}
         return json.dumps(facts | {"device": device if self.weights else "cpu"}, sort_keys=True)
 
     def open(self, device: str) -> Metric:
@@ -88,8 +92,8 @@ def choose(
     usual = [name for name in params if name not in ON_REQUEST]
     names = usual if wanted is None else list(dict.fromkeys(wanted))
     for name in names:
-        if name not in CARDS:
-            raise unknown("metric", name, CARDS)
+        if name not in CARDS and name not in params:
+            raise unknown("metric", name, (*CARDS, *registry.names("metric")))
         if name not in params:
             raise InputError(
                 f"protocol {protocol.id!r} does not define metric {name!r}, "
@@ -98,8 +102,16 @@ def choose(
     chosen, missing = [], {}
     for name in names:
         try:
-            chosen.append(_measure(CARDS[name], params[name], backend, weights_dir, allowed))
+            if name in CARDS:
+                measure = _measure(CARDS[name], params[name], backend, weights_dir, allowed)
+            else:
+                measure = _plugin(name, params[name], protocol.plugins[name])
+            chosen.append(measure)
         except MissingError as error:
+            missing[name] = str(error)
+        except InputError as error:
+            if name in CARDS or not skip_missing:
+                raise
             missing[name] = str(error)
     if missing and not skip_missing:
         told = "\n".join(missing.values())
@@ -120,9 +132,9 @@ def custom(protocol: Protocol, measures: Iterable[Measure]) -> Protocol:
     return replace(protocol, id=f"{protocol.id}+custom-{digest[:8]}")
 
 
-def require_truth(names: Iterable[str], data: Path) -> None:
+def require_truth(cards: Iterable[MetricCard], data: Path) -> None:
     """Refuse metrics that compare with a clean frame where the dataset has none."""
-    against = [name for name in names if name in CARDS and CARDS[name].kind == "fr"]
+    against = [card.name for card in cards if card.kind == "fr"]
     if against:
         raise InputError(
             f"{data} is unpaired: it has no clean frames for {', '.join(against)}; "
@@ -152,6 +164,14 @@ def _measure(
     backend = backend if backend in card.backends else card.backends[0]
     file = require(card.name, weights_dir=weights_dir, backend=backend, allowed=allowed)
     return Measure(card, params, backend, file)
+
+
+def _plugin(name: str, params: Mapping[str, Any], package: str) -> Measure:
+    """Return a metric of another package, which only tells what it is when it is opened."""
+    metric = open_metric(name, params=params)
+    file = getattr(metric, "weights", None)
+    file = file if isinstance(file, weights.WeightsFile) else None
+    return Measure(metric.card, params, "native", file, package)
 
 
 @lru_cache(maxsize=16)

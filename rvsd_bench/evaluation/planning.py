@@ -15,6 +15,7 @@ from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.protocol import Protocol
 from rvsd_bench.evaluation.videotask import VideoTask
+from rvsd_bench.metrics import CARDS, MetricCard
 from rvsd_bench.weights.store import parse_allowed
 
 # Seconds for a million pixels on one core, measured at 1280x720; for `--dry-run` only.
@@ -51,6 +52,10 @@ class Plan:
     def metrics(self) -> tuple[str, ...]:
         """The names of the metrics, in the order of the tables."""
         return tuple(measure.name for measure in self.measures)
+
+    def card(self, metric: str) -> MetricCard:
+        """Return the description of one of the metrics."""
+        return next(measure.card for measure in self.measures if measure.name == metric)
 
     def folder(self, video: Video) -> str:
         """Return the name of a video's files in the run."""
@@ -124,8 +129,10 @@ def make_plan(
     chosen = protocol.load(protocol_id) if protocol_id else None
     found = dataset.load(data, splits=tuple(splits), split_file=split_file)
     chosen = chosen or protocol.load(protocol.default_for(paired=found.paired))
+    chosen = protocol.extended(chosen, metrics or ())
     if not found.paired:
-        measuring.require_truth(metrics or chosen.metrics, data)
+        ours = (CARDS[name] for name in metrics or chosen.metrics if name in CARDS)
+        measuring.require_truth(ours, data)
     measures, skipped = measuring.choose(
         chosen,
         metrics,
@@ -134,6 +141,8 @@ def make_plan(
         allowed=parse_allowed(weights_allow),
         skip_missing=skip_missing,
     )
+    if not found.paired:
+        measuring.require_truth((measure.card for measure in measures), data)
     chosen = measuring.custom(chosen, measures)
     if limit is not None and limit < 1:
         raise InputError(f"the limit must be at least 1 video, got {limit}")

@@ -18,6 +18,7 @@ from rvsd_bench.evaluation.environment import (
     git_state,
     versions,
 )
+from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.protocol import BENCHMARK_VERSION
 from rvsd_bench.evaluation.runfiles import write_table
@@ -60,7 +61,7 @@ def write_manifest(gathered: Gathered) -> None:
             "command": _command(plan),
             "models": [method.label for method in plan.methods],
             "slugs": {method.id: method.slug for method in plan.methods},
-            "methods": [_method(result) for result in gathered.results],
+            "methods": [_method(plan, result) for result in gathered.results],
             "protocol": {**asdict(plan.protocol), "hash": plan.protocol.hash},
             "dataset": {
                 "name": plan.dataset.name,
@@ -74,6 +75,7 @@ def write_manifest(gathered: Gathered) -> None:
             },
             "weights": _weights(plan),
             "skipped": dict(plan.skipped),
+            "plugins": {m.name: _plugin(m) for m in plan.measures if m.package},
             "environment": environment() | {"device": device_name(plan.device)},
             "numeric": {"threads": 1, "tf32": False, "deterministic": True, "dtype": "float32"},
             "git": dict(zip(("commit", "changed"), git_state() or (None, None))),
@@ -98,7 +100,7 @@ def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
         "source_ref": method.info.paper,
         "valid": result.valid and _weights_status(plan) != "test",
         **_counts(result),
-        **_headlines(plan, result),
+        **_headlines(plan, result, [name for name in result.scores if name in LEADERBOARD]),
         "params_m": method.parameters / 1e6 if method.parameters is not None else None,
         "device": device_name(plan.device),
         "precision": "float32",
@@ -107,7 +109,7 @@ def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
         "git_dirty": git[1] if git else None,
         "pkg_version": __version__,
         **versions(),
-        **{f"weights_{m.card.weights}": m.weights.sha256 for m in plan.measures if m.weights},
+        **_weights_columns(plan),
         "dataset_manifest_sha256": _dataset_digest(gathered),
         "predictions_sha256": result.predictions_sha256,
         "created_utc": created_utc(),
@@ -121,15 +123,29 @@ def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
     }
 
 
-def _headlines(plan: Plan, result: Result) -> dict[str, Any]:
+def _weights_columns(plan: Plan) -> dict[str, str]:
+    used = {f"weights_{m.card.weights}": m.weights.sha256 for m in plan.measures if m.weights}
+    return {name: digest for name, digest in used.items() if name in LEADERBOARD}
+
+
+def of_plugins(plan: Plan, result: Result) -> dict[str, Any]:
+    """Return the numbers of metrics of other packages, named as columns would be.
+
+    `leaderboard.csv` has no columns for them: they stand in the manifest.
+    """
+    return _headlines(plan, result, [name for name in result.scores if name not in LEADERBOARD])
+
+
+def _headlines(plan: Plan, result: Result, metrics: Sequence[str]) -> dict[str, Any]:
     """Return the numbers of the row; none at all if a frame is missing."""
     row: dict[str, Any] = {}
-    for name, videos in result.scores.items():
+    for name in metrics:
+        videos = result.scores[name]
         score = None if result.withheld else _score(plan, list(videos.values()))
         if score is None:
             continue
         row[name] = score.micro if plan.protocol.average == "micro" else score.macro
-        if name in HEADLINES:
+        if name in (*HEADLINES, *plan.protocol.plugins):
             row[f"{name}_ci_lo"], row[f"{name}_ci_hi"] = score.low, score.high
             row[f"{name}_t_lo"], row[f"{name}_t_hi"] = score.t_low, score.t_high
             row[f"{name}_micro"] = score.micro
@@ -187,7 +203,16 @@ def _dataset_digest(gathered: Gathered) -> str | None:
     return next((r.dataset_sha256 for r in results if r.dataset_sha256), None)
 
 
-def _method(result: Result) -> dict[str, Any]:
+def _plugin(measure: Measure) -> dict[str, Any]:
+    """Return what a reader of the numbers has to know about a metric of another package."""
+    card = measure.card
+    told = {
+        name: getattr(card, name) for name in ("title", "kind", "direction", "unit", "decimals")
+    }
+    return {"package": measure.package, **told, "licence": card.licence, "paper": card.paper}
+
+
+def _method(plan: Plan, result: Result) -> dict[str, Any]:
     method, info = result.method, result.method.info
     return {
         "id": method.id,
@@ -199,6 +224,7 @@ def _method(result: Result) -> dict[str, Any]:
         "facts": dict(info.facts),
         "weights_sha256": info.weights_sha256,
         "predictions_sha256": result.predictions_sha256,
+        "plugins": of_plugins(plan, result),
         "card": _card(method.frames),
     }
 

@@ -115,7 +115,7 @@ def _scored(gathered: Gathered) -> dict[str, dict[str, Part]]:
 
 def metric_of(plan: Plan, scored: Scored) -> str | None:
     """Return the metric that orders a video's frames: the first of the run that has values."""
-    names = [name for name in plan.metrics if not CARDS[name].coverage]
+    names = [name for name in plan.metrics if name in CARDS and not CARDS[name].coverage]
     return next((n for n in names if any(extremes(part, n) for part in scored.values())), None)
 
 

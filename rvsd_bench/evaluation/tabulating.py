@@ -24,7 +24,6 @@ from rvsd_bench.evaluation.runfiles import (
 from rvsd_bench.evaluation.summary import VideoScores, video_statistics
 from rvsd_bench.evaluation.validation import Problem, judge
 from rvsd_bench.evaluation.videotask import VideoTask
-from rvsd_bench.metrics import CARDS
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _video_rows(gathered: Gathered) -> Iterator[dict[str, Any]]:
 def _video_row(
     gathered: Gathered, method: Method, video: Video, metric: str, scores: VideoScores
 ) -> dict[str, Any]:
-    lower = CARDS[metric].direction == "lower"
+    lower = gathered.plan.card(metric).direction == "lower"
     return {
         **gathered.common(method),
         "protocol": gathered.plan.protocol.id,

@@ -126,5 +126,6 @@ def _foreign(name: str, choices: dict[str, Any]) -> Metric:
     others = registry.names("metric")
     if name not in others:
         raise unknown("metric", name, (*CARDS, *others))
-    metric: Metric = registry.find("metric", name)(**choices)
-    return metric
+    from rvsd_bench.metrics.plugins import open_plugin
+
+    return open_plugin(name, choices)
