@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rvsd_bench.leaderboard.exports import DECIMALS, LABELS, shown, signed
+from rvsd_bench.leaderboard.exports import DECIMALS, LABELS, arrow, shown, signed
 from rvsd_bench.leaderboard.statistics import ALPHA, holm
 from rvsd_bench.leaderboard.table import (
     LOWER_IS_BETTER,
@@ -17,11 +17,6 @@ from rvsd_bench.leaderboard.table import (
     headline,
     number,
 )
-
-
-def arrow(metric: str) -> str:
-    """Return which way a metric is better."""
-    return "↓" if metric in LOWER_IS_BETTER else "↑"
 
 
 def chart(group: Group) -> dict[str, Any] | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from rvsd_bench.columns import read_csv
-from rvsd_bench.leaderboard.charts import arrow, video_name
-from rvsd_bench.leaderboard.exports import LABELS, shown
+from rvsd_bench.leaderboard.charts import video_name
+from rvsd_bench.leaderboard.exports import DECIMALS, LABELS, arrow, shown
 from rvsd_bench.leaderboard.table import Group, Run, better, display_name, headline, number
 
 WIDTH, HEIGHT = 320.0, 84.0
@@ -29,12 +29,13 @@ def curves(group: Group, runs: Sequence[Run]) -> dict[str, Any] | None:
     """
     metric = headline(group.rows)
     rows = [row for row in group.rows if row["trained"] != "false"]
+    leaders = [place for place, row in enumerate(rows) if row["rank"]] or list(range(len(rows)))
     scores = _scores(group, runs, metric)
     videos = sorted({video for video, _ in scores})
     drawn = [
         {
             "video": video,
-            **_drawing(metric, [scores.get((video, r["method_id"]), {}) for r in rows]),
+            **_drawing(metric, [scores.get((video, r["method_id"]), {}) for r in rows], leaders),
         }
         for video in videos[:MAX_VIDEOS]
     ]
@@ -43,6 +44,7 @@ def curves(group: Group, runs: Sequence[Run]) -> dict[str, Any] | None:
     return {
         "label": LABELS[metric],
         "arrow": arrow(metric),
+        "decimals": DECIMALS.get(metric, 2),
         "methods": [{"name": display_name(r), "input": r["source"] == "input"} for r in rows],
         "videos": drawn,
         "left_out": len(videos) - len(drawn),
@@ -68,22 +70,27 @@ def _scores(group: Group, runs: Sequence[Run], metric: str) -> Mapping[tuple[str
     return found
 
 
-def _drawing(metric: str, methods: Sequence[Frames]) -> dict[str, Any]:
-    """Return the lines of one video as paths of an SVG, with its scale and its worst frame."""
+def _drawing(metric: str, methods: Sequence[Frames], leaders: Sequence[int]) -> dict[str, Any]:
+    """Return the lines of one video as paths of an SVG, with its scale.
+
+    `leaders` are the places of the methods that may be named, best first; the worst frame is that
+    of the first of them that has any.
+    """
     values = [value for frames in methods for _, value in frames.values()]
     low, high = min(values), max(values)
     last = max(index for frames in methods for index in frames)
     step = last // MAX_POINTS + 1
-    best = next(frames for frames in methods if frames)
-    worst = _worst(metric, best)
+    best = next((i for i in (*leaders, *range(len(methods))) if methods[i]), 0)
+    worst = _worst(metric, methods[best])
     return {
         "low": shown(metric, low),
         "high": shown(metric, high),
+        "span": (low, high),
         "last": last,
         "step": step,
         "worst": worst[0],
         "worst_value": shown(metric, worst[1]),
-        "worst_of": methods.index(best),
+        "worst_of": best,
         "paths": [_path(frames, last, step, low, high) for frames in methods],
     }
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from rvsd_bench import __version__
 from rvsd_bench.columns import HEADLINES
-from rvsd_bench.leaderboard.charts import arrow, chart, heat, matrix
+from rvsd_bench.leaderboard.charts import chart, heat, matrix
 from rvsd_bench.leaderboard.credits import bibtex, card_of
 from rvsd_bench.leaderboard.curves import curves
 from rvsd_bench.leaderboard.embedding import data_url
-from rvsd_bench.leaderboard.exports import LABELS, footnotes, placed, shown, title
+from rvsd_bench.leaderboard.exports import LABELS, arrow, footnotes, placed, shown, title
 from rvsd_bench.leaderboard.pictures import gather
 from rvsd_bench.leaderboard.provenance import provenance
 from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, Run, display_name, number

@@ -5,6 +5,7 @@ Chromium is spoken to over two pipes (its DevTools protocol), so no port is open
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -52,6 +53,44 @@ def _row(name: str, psnr: float, lpips: float) -> dict[str, object]:
     }  # fmt: skip
 
 
+PICKS = {"m19": ("0000", "0002", "0004"), "m18": ("0001", "0002", "0004")}
+"""The worst, median and best frames of the two best methods; the others have none."""
+
+
+def _draw(folder: Path, slugs: dict[str, str]) -> None:
+    """Draw flat pictures: frame f of the input is 40 + 10 f, and frame f of the film 20 + 40 f."""
+    stems = ("input", *slugs.values(), "truth")
+    wanted = {f"0002/{stem}": 40 + i for i, stem in enumerate(stems)}
+    for slug, picks in PICKS.items():
+        for frame in picks:
+            sides = {f"{frame}/input": 40 + 10 * int(frame), f"{frame}/truth": 200}
+            mine = {f"{frame}/{slug}": 100, f"{frame}/errors/{slug}": int(slug[1:])}
+            wanted = sides | mine | wanted
+    for name, level in wanted.items():
+        path = folder / "v0" / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        iio.imwrite(path, np.full((90, 160, 3), level, np.uint8))
+    film = np.zeros((2 * 90, 4 * 160, 3), np.uint8)
+    for i in range(FRAMES):
+        top, left = i // 4 * 90, i % 4 * 160
+        film[top : top + 90, left : left + 160] = 20 + 40 * i
+    (folder / "v0" / "loop").mkdir()
+    for i, stem in enumerate(stems):
+        film[-1, -1] = i  # beyond the last frame: no two files are the same
+        iio.imwrite(folder / "v0" / "loop" / f"{stem}.webp", film, lossless=True)
+    picks = {
+        slug: {
+            rank: {"frame": frame, "index": int(frame), "value": 20.0 + int(frame)}
+            for rank, frame in zip(("worst", "median", "best"), found)
+        }
+        for slug, found in PICKS.items()
+    }
+    video = {"middle": "0002", "metric": "psnr", "fps": 25.0, "width": 160, "height": 90}
+    video |= {"n_frames": FRAMES, "picks": picks, "loop": {"frames": FRAMES, "columns": 4}}
+    about = {"schema_version": 1, "error_levels": 64, "videos": {"v0": video}}
+    (folder / "shown.json").write_text(json.dumps(about))
+
+
 def _page(folder: Path, names: list[str]) -> Path:
     """Build the page of a run whose methods, first to last, are ever better by 1 dB."""
     run = folder / "run"
@@ -80,10 +119,7 @@ def _page(folder: Path, names: list[str]) -> Path:
         ("per_frame", PER_FRAME, frames),
     ):
         (run / f"{name}.csv").write_text("".join(csv_lines(columns, table)))
-    pictures = run / "pictures" / "v0" / "0002"
-    pictures.mkdir(parents=True)
-    for i, stem in enumerate(("input", *slugs.values(), "truth")):
-        iio.imwrite(pictures / f"{stem}.jpg", np.full((90, 160, 3), 40 + i, np.uint8))
+    _draw(run / "pictures", slugs)
     build([run], folder / "out", reported=True)
     return folder / "out" / "index.html"
 
@@ -281,13 +317,214 @@ def test_either_side_shows_any_picture_and_their_difference(browser: Browser, pl
         "(document.querySelector('select[data-side=right]'))"
     )
     browser.js(choose)
-    side = "document.querySelectorAll('.compare .right img')"
+    side = "document.querySelector('.compare').querySelectorAll('.layer.right img')"
     assert browser.js(f"{side}.length") == 1
     assert browser.js(f"{side}[0].alt") == "video v0, frame 0002: ground truth"
     assert browser.js("document.querySelector('.compare span.right').textContent") == "ground truth"
     browser.click(".comparison input[type=checkbox]")
     blend = "getComputedStyle(document.querySelector('.compare .left')).mixBlendMode"
     assert browser.js(blend) == "difference"
+
+
+def _shade(browser: Browser, selector: str, across: float) -> int:
+    """Return the grey level that is on the screen at some place across the middle of an element."""
+    browser.middle(selector)
+    box = browser.js(
+        f"(r => [r.x + scrollX, r.y + scrollY, r.width, r.height])"
+        f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+    )
+    clip = {"x": box[0] + box[2] * across - 2, "y": box[1] + box[3] / 4, "width": 4, "height": 4}
+    clip |= {"scale": 1}
+    shot = browser.send("Page.captureScreenshot", format="png", clip=clip)
+    return int(iio.imread(base64.b64decode(shot["data"]))[..., :3].mean())
+
+
+def test_clips_play_with_both_sides_at_one_moment_and_stop_when_told(
+    browser: Browser, plain: Path
+) -> None:
+    browser.open(plain)
+    browser.middle(".film")
+    place = "document.querySelector('.player input').value"
+    seen = set()
+    until = time.monotonic() + 20
+    while len(seen) < FRAMES and time.monotonic() < until:
+        seen.add(browser.js(place))
+    assert seen == {str(i) for i in range(FRAMES)}  # it goes round
+    browser.click(".player button")
+    assert browser.js("document.querySelector('.player button').textContent") == "Play"
+    stopped = int(browser.js(place))
+    browser.js("document.querySelector('.player input').focus()")
+    for step in range(1, FRAMES + 1):
+        browser.key("ArrowRight", 39) if stopped < FRAMES - 1 else browser.key("Home", 36)
+        stopped = stopped + 1 if stopped < FRAMES - 1 else 0
+        assert browser.js(place) == str(stopped), step
+        assert browser.js("document.querySelector('.player output').value") == f"{stopped + 1} / 5"
+        for across in (0.1, 0.9):
+            assert _shade(browser, ".film", across) == pytest.approx(20 + 40 * stopped, abs=3)
+
+
+def test_nothing_moves_by_itself_for_readers_who_prefer_less_motion(
+    browser: Browser, plain: Path
+) -> None:
+    still = {"name": "prefers-reduced-motion", "value": "reduce"}
+    browser.send("Emulation.setEmulatedMedia", features=[still])
+    try:
+        browser.open(plain)
+        browser.middle(".film")
+        place = "document.querySelector('.player input').value"
+        browser.js("new Promise(done => setTimeout(done, 600))")
+        assert browser.js(place) == "0"
+        assert browser.js("document.querySelector('.player button').textContent") == "Play"
+        browser.click(".player button")  # who asks for it gets it
+        until = time.monotonic() + 10
+        while browser.js(place) == "0" and time.monotonic() < until:
+            pass
+        assert browser.js(place) != "0"
+        assert browser.js("document.getAnimations().length") == 0
+    finally:
+        browser.send("Emulation.setEmulatedMedia", features=[])
+
+
+def _trio(browser: Browser) -> list[list[str]]:
+    """Return, of each extreme frame in sight and in its order, its captions and pictures."""
+    return [
+        [line for line in text if line]
+        for text in browser.js(
+            "[...document.querySelectorAll('.trio figure')].filter(f => f.getClientRects().length)"
+            ".sort((a, b) => a.getBoundingClientRect().x - b.getBoundingClientRect().x)"
+            ".map(f => [...f.querySelectorAll('p, img')].filter(e => e.getClientRects().length)"
+            ".map(e => e.alt || e.textContent))"
+        )
+    ]
+
+
+def test_the_extreme_frames_are_those_of_the_method_that_is_chosen(
+    browser: Browser, plain: Path
+) -> None:
+    browser.open(plain)
+
+    def expected(method: int, side: str) -> list[list[str]]:
+        return [
+            [
+                f"video v0, frame {frame}: method {method}",
+                f"video v0, frame {frame}: {side}",
+                f"errors of method {method} in video v0, frame {frame}",
+                f"{rank} PSNR {20 + int(frame):.2f}, frame {frame}",
+            ]
+            for rank, frame in zip(("worst", "median", "best"), PICKS[f"m{method}"])
+        ]
+
+    choose = (
+        "((s, i) => {{ s.selectedIndex = i; s.dispatchEvent(new Event('change')); }})"
+        "(document.querySelector('.extremes [data-choice={}]'), {})"
+    )
+    assert _trio(browser) == expected(19, "ground truth")
+    browser.js(choose.format("method", 1))
+    assert _trio(browser) == expected(18, "ground truth")
+    browser.js(choose.format("side", 1))
+    assert _trio(browser) == expected(18, "snowy input")
+    assert _shade(browser, ".trio figure:not([hidden]) .compare", 0.1) == pytest.approx(100, abs=3)
+    assert browser.js("document.querySelector('.trio span.right').textContent") == "snowy input"
+
+
+def test_the_downloads_are_the_table_and_a_bibliography(
+    browser: Browser, plain: Path, tmp_path: Path
+) -> None:
+    browser.open(plain)
+    browser.js("1")
+    browser.events.clear()
+    session, browser._session = browser._session, ""
+    browser.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser._session = session
+    wanted = {
+        "leaderboard.csv": (plain.parent / "leaderboard.csv").read_bytes(),
+        "rvsd-bench.bib": b"@software{rvsd-bench,",
+    }
+    for place, (name, start) in enumerate(wanted.items(), 1):
+        browser.click(f".downloads a:nth-of-type({place})")
+        until = time.monotonic() + 20
+        while not (tmp_path / name).is_file() and time.monotonic() < until:
+            browser.js("new Promise(done => setTimeout(done, 50))")
+        found = (tmp_path / name).read_bytes()
+        assert found == start if name.endswith("csv") else found.startswith(start)
+    assert not browser.named("Page.frameNavigated")
+
+
+def _contrast(browser: Browser, selector: str) -> float:
+    """Return the contrast of a text with what is behind it, as WCAG 2 defines it."""
+    text, behind = browser.js(
+        "(e => { const ink = getComputedStyle(e).color;"
+        " while (e && /, 0\\)$/.test(getComputedStyle(e).backgroundColor)) e = e.parentElement;"
+        " return [ink, e ? getComputedStyle(e).backgroundColor : 'rgb(255, 255, 255)']; })"
+        f"(document.querySelector({json.dumps(selector)}))"
+    )
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    dark, light = sorted((luminance(text), luminance(behind)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_the_light_and_in_the_dark(
+    browser: Browser, plain: Path, scheme: str
+) -> None:
+    chosen = {"name": "prefers-color-scheme", "value": scheme}
+    browser.send("Emulation.setEmulatedMedia", features=[chosen])
+    try:
+        browser.open(plain)
+        ground = browser.js("getComputedStyle(document.body).backgroundColor")
+        assert (int(re.findall(r"\d+", ground)[0]) < 60) == (scheme == "dark")
+        for selector in ("h1", ".lead", "nav a", ".badge", "td", "td small", ".first", ".notes li",
+                         ".warn", "figcaption", ".trio p", "summary", "footer", ".downloads a",
+                         ".player button", "select", ".reported .sub"):  # fmt: skip
+            assert _contrast(browser, selector) >= 4.5, selector
+    finally:
+        browser.send("Emulation.setEmulatedMedia", features=[])
+
+
+def test_whoever_uses_the_keyboard_sees_where_they_are(browser: Browser, plain: Path) -> None:
+    browser.open(plain)
+    ringed = (
+        "(e => { for (; e && e !== document.body; e = e.parentElement)"
+        " if (getComputedStyle(e).outlineStyle !== 'none') return true; return false; })"
+        "(document.activeElement)"
+    )
+    visited = set()
+    for _ in range(200):
+        browser.key("Tab", 9)
+        what = "document.activeElement.tagName + (document.activeElement.type || '')"
+        kind = browser.js(what)
+        if kind == "BODY":
+            break
+        assert browser.js(ringed), kind
+        visited.add(kind)
+    assert {
+        "A",
+        "BUTTONbutton",
+        "INPUTrange",
+        "INPUTcheckbox",
+        "SELECTselect-one",
+        "DIV",
+    } <= visited
+
+
+def test_paper_holds_all_figures_and_nothing_that_wants_a_finger(
+    browser: Browser, plain: Path
+) -> None:
+    browser.open(plain, 760, 1000)
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    try:
+        seen = "[...document.querySelectorAll('{}')].some(e => e.getClientRects().length)"
+        for selector in ("nav", "select", ".player", ".film", "input[type=checkbox]", "summary"):
+            assert not browser.js(seen.format(selector)), selector
+        for selector in (".measured td", ".facts td", ".trio p", ".curves label", ".duels td"):
+            assert browser.js(seen.format(selector)), selector
+    finally:
+        browser.send("Emulation.setEmulatedMedia", media="")
 
 
 def test_a_method_s_curves_go_and_come_with_its_box(browser: Browser, plain: Path) -> None:
@@ -301,6 +538,21 @@ def test_a_method_s_curves_go_and_come_with_its_box(browser: Browser, plain: Pat
     assert browser.js(f"{drawn}.length") == 20 * VIDEOS
 
 
+def test_what_is_left_of_the_curves_fills_the_drawing_with_its_own_scale(
+    browser: Browser, plain: Path
+) -> None:
+    browser.open(plain)
+    ends = "[...document.querySelectorAll('.plot')[0].querySelectorAll('span > span')]"
+    scale = f"{ends}.slice(0, 2).map(s => s.textContent)"
+    assert browser.js(scale) == ["41.00", "18.00"]  # 39 + 2 and 20 - 2
+    for method in range(2, 21):
+        browser.click(f".curves label:nth-of-type({method}) input")
+    assert browser.js(scale) == ["41.00", "37.00"]
+    box = "document.querySelector('.plot svg').getBoundingClientRect()"
+    line = "document.querySelector('.plot path').getBoundingClientRect()"
+    assert browser.js(f"{line}.height / {box}.height") == pytest.approx(1, abs=0.06)
+
+
 def test_nothing_is_complained_of_and_no_request_leaves_the_page(
     browser: Browser, plain: Path
 ) -> None:
@@ -311,7 +563,8 @@ def test_nothing_is_complained_of_and_no_request_leaves_the_page(
     assert browser.named("Log.entryAdded") == []
     asked = [one["request"]["url"] for one in browser.named("Network.requestWillBeSent")]
     assert [url for url in asked if not url.startswith("data:")] == [plain.as_uri()]
-    assert sum(url.startswith("data:image/jpeg") for url in asked) == len(HOSTILE) + 2
+    assert sum(url.startswith("data:image/webp") for url in asked) == len(HOSTILE) + 2
+    assert len({url for url in asked if url.startswith("data:image/jpeg")}) >= len(HOSTILE) + 2
 
 
 def test_twenty_hostile_names_add_no_element_and_no_attribute(
