@@ -56,7 +56,12 @@ def looked_up(table: NDArray[np.uint16], depth: NDArray[np.uint16]) -> NDArray[n
     return values
 
 
-@numba.njit("void(u2[::1], u2[:,::1], u2[:,::1])", cache=True, error_model="numpy")
+# Depth that is kept on the disk is a memory map that must not be written to.
+_DEPTH = numba.types.Array(numba.uint16, 2, "C", readonly=True)
+_SIGNATURE = numba.void(numba.uint16[::1], _DEPTH, numba.uint16[:, ::1])
+
+
+@numba.njit(_SIGNATURE, cache=True, error_model="numpy")
 def _look_up(table: Any, depth: Any, values: Any) -> None:
     for y in range(depth.shape[0]):
         for x in range(depth.shape[1]):

@@ -6,6 +6,7 @@ import pytest
 from rvsd_bench.generators.haze import (
     depth_index,
     depth_levels,
+    looked_up,
     transmission_table,
     veil_depth,
 )
@@ -43,3 +44,12 @@ def test_transmission_never_rises_with_depth() -> None:
 def test_depths_are_tabulated_to_the_nearest_step_and_sky_is_the_last() -> None:
     index = depth_index(np.array([[0.0, 35.0, 70.0, 80.0]], np.float32), 70.0)
     assert index.tolist() == [[0, 32768, 65535, 65535]]
+
+
+def test_depth_may_be_read_only_as_a_memory_map_is() -> None:
+    table, depth = (
+        np.arange(65536, dtype=np.uint16)[::-1],
+        np.array([[0, 7], [9, 65535]], np.uint16),
+    )
+    depth.setflags(write=False)
+    assert (looked_up(table, depth) == 65535 - depth).all()
