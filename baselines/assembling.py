@@ -77,9 +77,16 @@ def assemble(
             trained_on=str(stored.get("trained_on", "unstated")),
             trained=True,
             needs="nothing",
+            facts=facts | _training(stored),
         )
     network.__dict__["info"] = info  # past torch's own attributes: modules and tensors
     return network.eval()
+
+
+def _training(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which training of which recipe a checkpoint's card tells of."""
+    told = {"train_seed": card.get("seed"), "train_config_sha256": card.get("train_config_sha256")}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def shipped_weights(folder: Path, preset: str) -> Path | None:

@@ -17,12 +17,18 @@ from rvsd_bench.leaderboard.ties import judged
 
 
 def build(
-    runs: Sequence[Path], out: Path, *, reported: bool = False, own_reported: Sequence[Path] = ()
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    reported: bool = False,
+    own_reported: Sequence[Path] = (),
+    rank_reported: bool = False,
 ) -> list[Group]:
     """Write `leaderboard.csv`, `.md`, `.tex`, `.json` and `index.html` into `out`.
 
     `reported` adds the published figures that come with the package, `own_reported` those of other
-    tables (`reported add`). Everything is read and made before the first file is written.
+    tables (`reported add`); with `rank_reported` they are ranked, each table by itself. Everything
+    is read and made before the first file is written.
 
     Returns:
         The groups of rows that may be compared.
@@ -32,11 +38,14 @@ def build(
     """
     if not runs and not reported and not own_reported:
         raise InputError("name at least one run of evaluate, or ask for --reported")
+    if rank_reported and not (reported or own_reported):
+        raise InputError("there are no published figures to rank; add --reported")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out needs a folder")
     read = [read_run(folder) for folder in runs]
     tables = [*([None] if reported else []), *own_reported]
-    groups = [judged(part, read) for part in group([*merge(read), *published(tables)])]
+    every = [*merge(read), *published(tables)]
+    groups = [judged(part, read) for part in group(every, rank_reported=rank_reported)]
     rows = [row for part in groups for row in part.rows]
     table = "".join(csv_lines(LEADERBOARD, rows))
     texts = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from rvsd_bench.columns import TEMPORAL
+from rvsd_bench.leaderboard.repeats import Repeats, repeats
 from rvsd_bench.leaderboard.table import (
     LOWER_IS_BETTER,
     UNPLACED,
@@ -68,7 +69,9 @@ def footnotes(group: Group) -> list[str]:
     """Return what a reader must know about the rows that carry no rank."""
     notes = []
     if group.reported:
-        notes.append("† reported by others, not measured here; never ranked with measured rows")
+        ranked = any(row["rank"] for row in group.rows)
+        how = "ranked among themselves, never" if ranked else "never ranked"
+        notes.append(f"† reported by others, not measured here; {how} with measured rows")
     for row in group.rows:
         name = display_name(row)
         if row["source"] == "oracle":
@@ -77,7 +80,20 @@ def footnotes(group: Group) -> list[str]:
             notes.append(f"{name}: not ranked{': ' + row['notes'] if row['notes'] else ''}")
         if row["trained"] == "false":
             notes.append(f"{name}: its network was never trained; the figures mean nothing")
+    notes += [_over_seeds(found) for found in repeats(group)]
     return notes + ([ties(group)] if has_ties(group) else []) + still(group)
+
+
+def _over_seeds(found: Repeats) -> str:
+    """Say how far the scores of a method scatter when it is trained again."""
+    scores = (
+        f"{LABELS[metric]} {shown(metric, mean)} ± {shown(metric, spread)}"
+        for metric, (mean, spread) in found.scores.items()
+    )
+    return (
+        f"{found.name}, trained from the seeds {', '.join(found.seeds)}: {', '.join(scores)} (mean "
+        "± standard deviation over trainings; intervals are over source clips)"
+    )
 
 
 def still(group: Group) -> list[str]:
@@ -218,7 +234,7 @@ def text_table(group: Group) -> str:
     for row in group.rows:
         values = [shown(m, number(row, m)) for m in metrics]
         places = [row["rank"] or "–", *([row["tie_group"] or "–"] if tied else [])]
-        lines.append([*places, one_line(display_name(row)), *values])
+        lines.append([*places, one_line(full_name(row)), *values])
     warnings = [f"warning: {remark}" for remark in group.remarks]
     table = aligned(lines, left=3 if tied else 2)
     return "\n".join([title(group), *table, *footnotes(group), *warnings]) + "\n"

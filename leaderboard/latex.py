@@ -22,7 +22,7 @@ _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "[": "{[}", "*": "{*}",  # after the end of a row these two would be its options
-    "†": r"$^\dagger$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
+    "†": r"$^\dagger$", "±": r"$\pm$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }  # fmt: skip
 _HEAD = """% Made by: rvsd-bench leaderboard build

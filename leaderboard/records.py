@@ -10,6 +10,7 @@ from typing import Any
 from rvsd_bench import __version__
 from rvsd_bench.columns import FLAGS, NUMBERS, SCHEMA_VERSION
 from rvsd_bench.leaderboard.exports import footnotes
+from rvsd_bench.leaderboard.repeats import Repeats, repeats
 from rvsd_bench.leaderboard.table import Group, Row, headline, number
 
 
@@ -35,9 +36,16 @@ def _group(group: Group) -> dict[str, Any]:
         "metrics": list(group.metrics),
         "rows": [_typed(row) for row in group.rows],
         "pairs": [asdict(pair) for pair in group.pairs],
+        "repeats": [_repeats(found) for found in repeats(group)],
         "notes": footnotes(group),
         "warnings": list(group.remarks),
     }
+
+
+def _repeats(found: Repeats) -> dict[str, Any]:
+    """Return the mean and standard deviation over training seeds, metric by metric."""
+    scores = {name: {"mean": mean, "sd": sd} for name, (mean, sd) in found.scores.items()}
+    return asdict(found) | {"scores": scores}
 
 
 def _typed(row: Row) -> dict[str, Any]:

@@ -6,14 +6,15 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rvsd_bench.columns import HEADLINES, csv_lines
 from rvsd_bench.errors import InputError, OutputError
 from rvsd_bench.files import write_text
-from rvsd_bench.leaderboard.table import Row, publication, reported_rows
+from rvsd_bench.leaderboard.exports import LABELS, aligned, full_name, title
+from rvsd_bench.leaderboard.table import Row, group, publication, reported_rows
 
 COLUMNS = (
     *("method_name", "kind", "venue", "year", "protocol", "dataset", "split", "source_ref"),
@@ -47,6 +48,18 @@ def add(path: Path, cells: Mapping[str, str]) -> Row:
     with _locked(path):
         write_text(path, _appended(path, row))
     return row
+
+
+def listing(rows: Sequence[Row]) -> list[str]:
+    """Return published figures as lines of text, table by table, as they were published."""
+    lines = []
+    for part in group(rows):
+        heads = ["method", *(LABELS[name] for name in part.metrics)]
+        cells = [
+            [full_name(row), *(row[name] or "–" for name in part.metrics)] for row in part.rows
+        ]
+        lines += [title(part), *aligned([heads, *cells], left=1), ""]
+    return lines[:-1]
 
 
 @contextmanager

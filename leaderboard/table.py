@@ -205,12 +205,13 @@ def comparable(row: Row) -> tuple[str, ...]:
     return (row["protocol"], row["protocol_hash"], row["dataset"], where, row["split"])
 
 
-def group(rows: Iterable[Row]) -> list[Group]:
+def group(rows: Iterable[Row], *, rank_reported: bool = False) -> list[Group]:
     """Group rows that may be compared and rank the measured, valid ones among them.
 
     Ranks are within one protocol hash, set of frames, split and source (contract section 4):
     published figures, the unrestored input, fits to the ground truth and networks that were never
-    trained stay without a rank.
+    trained stay without a rank. With `rank_reported` the published figures of one table are ranked
+    among themselves.
     """
     parts: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
     for row in rows:
@@ -218,9 +219,8 @@ def group(rows: Iterable[Row]) -> list[Group]:
     groups = []
     for (reported, key), members in sorted(parts.items(), key=lambda item: item[0]):
         protocol, protocol_hash, dataset, where, split = key
-        groups.append(
-            Group(protocol, protocol_hash, dataset, where, split, reported, tuple(_ranked(members)))
-        )
+        ranked = tuple(_ranked(members, rank_reported))
+        groups.append(Group(protocol, protocol_hash, dataset, where, split, reported, ranked))
     return groups
 
 
@@ -234,7 +234,7 @@ def better(metric: str, a: float, b: float) -> bool:
     return a < b if metric in LOWER_IS_BETTER else a > b
 
 
-def _ranked(rows: list[Row]) -> list[Row]:
+def _ranked(rows: list[Row], rank_reported: bool) -> list[Row]:
     metric = headline(rows)
     sign = 1 if metric in LOWER_IS_BETTER else -1
 
@@ -248,8 +248,7 @@ def _ranked(rows: list[Row]) -> list[Row]:
     counted, rank, last = 0, 0, None
     for row in sorted(rows, key=order):
         value = number(row, metric)
-        untrained = row["trained"] == "false"
-        if row["source"] != "measured" or row["valid"] != "true" or untrained or value is None:
+        if value is None or not _takes_part(row, rank_reported):
             ranked.append({**row, "rank": ""})
             continue
         counted += 1
@@ -257,3 +256,9 @@ def _ranked(rows: list[Row]) -> list[Row]:
         last = value
         ranked.append({**row, "rank": str(rank)})
     return ranked
+
+
+def _takes_part(row: Row, rank_reported: bool) -> bool:
+    if row["source"] == "reported":
+        return rank_reported and row["kind"] != "input"
+    return row["source"] == "measured" and row["valid"] == "true" and row["trained"] != "false"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -154,3 +155,43 @@ def test_the_command_needs_a_citation_and_a_known_protocol(tmp_path: Path) -> No
 
 def test_every_metric_with_a_column_has_a_range() -> None:
     assert set(RANGES) == set(COLUMNS[-5:])
+
+
+def test_reported_figures_are_ranked_only_if_asked_and_among_themselves(tmp_path: Path) -> None:
+    plain = build([], tmp_path / "plain", reported=True)
+    assert not any(row["rank"] for part in plain for row in part.rows)
+    ranked = build([], tmp_path / "ranked", reported=True, rank_reported=True)
+    for part in ranked:
+        assert part.reported
+        values = [float(row[metric]) for row in part.rows for metric in ("psnr",) if row[metric]]
+        places = [row["rank"] for row in part.rows if row["kind"] != "input"]
+        assert places[0] == "1" and all(places)
+        if values:
+            # A place is one more than the number of figures that are better.
+            methods = [row for row in part.rows if row["kind"] != "input"]
+            better = [sum(float(o["psnr"]) > float(r["psnr"]) for o in methods) for r in methods]
+            assert places == [str(count + 1) for count in better]
+        assert all(not row["rank"] for row in part.rows if row["kind"] == "input")
+    text = (tmp_path / "ranked" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "| 1 | SemiVDN (ECCV 2024) † |" in text
+    assert "ranked among themselves, never with measured rows" in text
+    assert "never ranked with" in (tmp_path / "plain" / "leaderboard.md").read_text("utf-8")
+
+
+def test_there_must_be_something_to_rank(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no published figures to rank; add --reported"):
+        build([tmp_path], tmp_path / "out", rank_reported=True)
+
+
+def test_list_shows_the_figures_as_they_were_published(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(command, ["list"])
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "RVSD, test: reported by SemiVDN (ECCV 2024), Table 1 under semivdn-2024"
+    assert lines[2].split() == ["SemiVDN", "(ECCV", "2024)", "†", "25.68", "0.9254", "0.0785"]
+    rows = json.loads(CliRunner().invoke(command, ["list", "--json"]).stdout)
+    assert len(rows) == len(reported_rows())
+    add(tmp_path / "mine.csv", FIGURE)
+    mine = CliRunner().invoke(command, ["list", str(tmp_path / "mine.csv")]).stdout
+    assert mine.splitlines()[-1].split() == ["SnowAway", "†", "26.10"]
+    assert "SemiVDN" not in mine

@@ -27,26 +27,32 @@ def leaderboard() -> None:
     metavar="FILE.csv",
     help="Add those of a table that `reported add` made.",
 )
+@click.option(
+    "--rank-reported", is_flag=True, help="Rank published figures too, each table by itself."
+)
 @json_option
 def build(
     runs: tuple[Path, ...],
     out: Path,
     reported: bool,
     reported_csv: tuple[Path, ...],
+    rank_reported: bool,
     as_json: bool,
 ) -> None:
     """Write leaderboard.csv, .md, .tex and .json, and index.html, into a folder."""
     from rvsd_bench.leaderboard.build import build as make
     from rvsd_bench.leaderboard.exports import text_table
 
-    groups = make(runs, out, reported=reported, own_reported=reported_csv)
+    groups = make(
+        runs, out, reported=reported, own_reported=reported_csv, rank_reported=rank_reported
+    )
     if as_json:
         warnings = [remark for part in groups for remark in part.remarks]
         rows = [row for part in groups for row in part.rows]
         answer({"out": str(out), "rows": rows, "warnings": warnings})
         return
     for part in groups:
-        if not part.reported:
+        if not part.reported or rank_reported:
             print(text_table(part))
     say(f"the page: {out / 'index.html'}")
 

@@ -56,3 +56,17 @@ def add(table: Path, protocol: str, as_json: bool, **cells: str | None) -> None:
         answer(row)
         return
     say(f"added {row['method_name']} to {table}")
+
+
+@reported.command("list")
+@click.argument("tables", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE.csv]...")
+@json_option
+def list_(tables: tuple[Path, ...], as_json: bool) -> None:
+    """List the published figures that come with the package, or those of FILE.csv."""
+    from rvsd_bench.leaderboard import reported as figures
+    from rvsd_bench.leaderboard.table import published
+
+    rows = published(tables or [None])
+    if as_json:
+        return answer([{name: row[name] for name in figures.COLUMNS if row[name]} for row in rows])
+    return click.echo("\n".join(figures.listing(rows)))

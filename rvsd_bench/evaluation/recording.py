@@ -88,7 +88,8 @@ def write_manifest(gathered: Gathered) -> None:
 def _row(gathered: Gathered, result: Result) -> dict[str, Any]:
     plan, method = gathered.plan, result.method
     git = git_state()
-    facts = {name: method.info.facts.get(name) for name in ("gmacs", "gmacs_size", "train_seed")}
+    told = ("gmacs", "gmacs_size", "train_seed", "train_config_sha256")
+    facts = {name: method.info.facts.get(name) for name in told}
     return {
         **gathered.common(method),
         "method_name": method.name,

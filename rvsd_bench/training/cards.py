@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def describe(
         "trained_on": f"{len(learned)} clips of {data}, snow {snow.name}",
         "weights_licence": recipe.licence,
         "recipe_sha256": digest(recipe),
+        "train_config_sha256": digest(replace(recipe, seed=0)),  # trainings that differ by chance
         "seed": recipe.seed,
         "steps": recipe.steps,
         "precision": recipe.precision,
