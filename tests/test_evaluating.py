@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import math
+import shlex
 import shutil
 import socket
 from collections.abc import Callable
@@ -522,6 +523,18 @@ def test_pictures_of_the_first_videos_are_left_for_the_page(data: Path, tmp_path
     names = ("identity", "input", "median", "truth")
     assert {f"{middle}/{name}.jpg" for middle in middles for name in names} <= found
     assert (tmp_path / "run" / "pictures" / "shown.json").is_file()
+
+
+def test_the_command_of_a_run_makes_the_same_run_again(data: Path, tmp_path: Path) -> None:
+    given = ["identity", "short=median?k=3", "median?k=5"]
+    evaluate(given, data, out=tmp_path / "one", metrics=["psnr"])
+    facts = json.loads((tmp_path / "one" / "manifest.json").read_text())
+    words = shlex.split(facts["command"])
+    models = words[2 : words.index("--data")]
+    assert models == given == [method["spec"] for method in facts["methods"]]
+    evaluate(models, data, out=tmp_path / "two", metrics=["psnr"])
+    again = json.loads((tmp_path / "two" / "manifest.json").read_text())
+    assert (again["run_id"], again["command"]) == (facts["run_id"], facts["command"])
 
 
 def test_a_dry_run_counts_and_writes_nothing(data: Path, tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ class Method:
         return self.spec.name if self.spec is not None and self.spec.name else self.info.name
 
     @property
+    def given(self) -> str:
+        """The method as it is named on a command line, with every path cut to its last part."""
+        named = self.spec is not None and self.spec.name
+        return f"{named}={self.spec.short}" if named and self.spec else self.label
+
+    @property
     def slug(self) -> str:
         """The name of the method's files; that of a picture which every method has is not taken."""
         name = slug(self.label)

@@ -218,6 +218,7 @@ def _method(plan: Plan, result: Result) -> dict[str, Any]:
     return {
         "id": method.id,
         "name": method.name,
+        "spec": method.given,
         "source": method.source,
         "valid": result.valid,
         "trained_on": info.trained_on,
@@ -258,7 +259,7 @@ def _weights(plan: Plan) -> dict[str, dict[str, str]]:
 def _command(plan: Plan) -> str:
     """Return the command that makes this run again, without anyone's folders."""
     words = [
-        *("rvsd-bench", "evaluate", *(method.label for method in plan.methods)),
+        *("rvsd-bench", "evaluate", *(method.given for method in plan.methods)),
         *("--data", plan.dataset.name, "--split", plan.split),
         *("--protocol", plan.protocol.id.partition("+")[0]),
         *("--metrics", ",".join(plan.metrics)),
