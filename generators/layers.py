@@ -95,6 +95,34 @@ def network_layers(frame: RenderedFrame) -> Layers:
     return _for_networks(frame.clean, frame.snowy, T, frame.z, A, hazy, frame.domain)
 
 
+def stored_layers(
+    clean: Frame,
+    stored: Frame,
+    t16: NDArray[np.uint16],
+    z16: NDArray[np.uint16],
+    a16: NDArray[np.uint16],
+    domain: str,
+) -> Layers:
+    """Return what `read_layers(..., target="network")` returns, for a part of a stored frame.
+
+    `clean` and `stored` are that part of the two sides, `t16` and `z16` of the layers
+    `transmission` and `coverage`; `a16` is the light of the air, uint16 [3] or [H, W, 3].
+    """
+    T, z, A = t16[..., None] / 65535, z16[..., None] / 65535, a16 / 65535
+    J = tables(domain)[0][clean] / 65535
+    return _for_networks(clean, stored, T, z, A, J * T + A * (1 - T), domain)
+
+
+def meta_of(path: Path) -> tuple[str, NDArray[np.uint16] | None]:
+    """Return the domain in which a video was composed, and the light of its air, uint16 [3].
+
+    The light is None where it varies, and lies among the layers. `path` is meta/<video>.json;
+    raises InputError if it is not.
+    """
+    domain, _, a16 = _meta(path)
+    return domain, a16
+
+
 _PLANES = ("transmission", "coverage", "radiance")
 
 

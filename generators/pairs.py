@@ -131,12 +131,21 @@ class SnowPairs(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         # Not all snowfalls end at once: that would hold up training now and then.
         turn += slot * self.per_snowfall // self.snowfalls
         variant = slot + self.snowfalls * (turn // self.per_snowfall)
-        number = int(stream(self.seed, "pairs clip", variant).random() * len(self.clips))
+        number = self._clip_of(variant)
         clip, chance = self.clips[number], stream(self.seed, "pairs cut", index).random(3)
         room = np.array([len(clip) - self.frames, *(side - self.crop for side in clip.size)])
         first, top, left = (int(part) for part in chance * (room + 1))
         window = range(first, first + self.frames)
         return Cut(number, variant, window, Region(top, left, self.crop, self.crop))
+
+    def _clip_of(self, variant: int) -> int:
+        """Return the clip of a snowfall: all in turn, so that none is twice among those at a time.
+
+        The last slot is the first to begin anew: in that order the clips take turns.
+        """
+        turn, slot = divmod(variant, self.snowfalls)
+        order = np.argsort(stream(self.seed, "pairs clip").random(len(self.clips)))
+        return int(order[(turn * self.snowfalls + self.snowfalls - 1 - slot) % len(order)])
 
     def scene(self, clip: int, variant: int) -> Scene:
         """Return a snowfall over a clip: a fresh draw, but for what is the footage's own."""

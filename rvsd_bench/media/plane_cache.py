@@ -1,0 +1,95 @@
+"""Keep the 16-bit layers of a video in one file, so that training cuts a crop without decoding.
+
+As `frame_cache` does for frames: beside the folder of the layer, or in a folder of the user's
+choice, lies `<video>-<layer>.<digest>.npy`, uint16 [N, H, W], opened as a memory map. The digest is
+of names, sizes and times of the layer's files: layers that changed are decoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import publish_file, readable, sha256_bytes
+
+
+@dataclass(frozen=True)
+class CachedPlanes:
+    """A layer of each frame of a video, read when it is used."""
+
+    file: Path
+
+    @cached_property
+    def planes(self) -> NDArray[np.uint16]:
+        """All planes, uint16 [N, H, W] or [N, H, W, 3], as a memory map."""
+        with readable(self.file):
+            planes: NDArray[np.uint16] = np.load(self.file, mmap_mode="r")
+        return planes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self.file}
+
+
+def cache_planes(folder: Path, frame_ids: Sequence[str], out: Path) -> CachedPlanes:
+    """Decode the files `folder`/<frame id>.png into `out` unless that is done already.
+
+    They are 16-bit grey or RGB, all of one size. Raises InputError for a file that is absent or
+    another kind of picture, OutputError where the disk is full.
+    """
+    files = [folder / f"{name}.png" for name in frame_ids]
+    kept = out / f"{folder.parent.name}-{folder.name}.{_stamp(files)}.npy"
+    if not _is_whole(kept, len(files)):
+        out.mkdir(parents=True, exist_ok=True)
+        _write(files, kept)
+        _remove_older(kept)
+    return CachedPlanes(kept)
+
+
+def _write(files: Sequence[Path], kept: Path) -> None:
+    from rvsd_bench.media.images import read_gray16, read_rgb16, read_size
+
+    read = read_rgb16 if read_size(files[0]).mode.startswith("rgb") else read_gray16
+    first = read(files[0])
+    shape = (len(files), *first.shape)
+    needed = first.nbytes * len(files)
+    with publish_file(kept, needed=needed) as temporary, temporary.open("wb") as out:
+        header = {"descr": "<u2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(out, header)
+        for file in files:
+            plane = read(file)
+            if plane.shape != first.shape:
+                raise InputError(f"{file} is {plane.shape}, the first of its folder {first.shape}")
+            out.write(np.ascontiguousarray(plane, "<u2").data)
+
+
+def _stamp(files: Sequence[Path]) -> str:
+    lines = []
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"there is no {file}: a layer of a frame is missing")
+        state = file.stat()
+        lines.append(f"{file.name}\0{state.st_size}\0{state.st_mtime_ns}\n")
+    return sha256_bytes("".join(lines).encode())[:16]
+
+
+def _is_whole(file: Path, count: int) -> bool:
+    try:
+        planes = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return bool(planes.dtype == np.uint16 and len(planes) == count)
+
+
+def _remove_older(kept: Path) -> None:
+    start = kept.name.removesuffix(".npy")[:-16]
+    for file in kept.parent.glob("*.npy"):
+        ours = file.name.startswith(start) and len(file.name) == len(kept.name)
+        if ours and file != kept:
+            file.unlink(missing_ok=True)
