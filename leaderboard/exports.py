@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rvsd_bench.columns import TEMPORAL
+from rvsd_bench.columns import HEADLINES, TEMPORAL
 from rvsd_bench.leaderboard.repeats import Repeats, repeats
 from rvsd_bench.leaderboard.table import (
     LOWER_IS_BETTER,
@@ -60,6 +60,21 @@ def title(group: Group) -> str:
     return f"{where}: reported by {source_of(group)} under {group.protocol}"
 
 
+def counts(group: Group) -> str:
+    """Say on how much a group was measured; an empty text where that is not known."""
+    found = {}
+    for column, word in (
+        ("n_videos", "video"),
+        ("n_sources", "source clip"),
+        ("n_frames", "frame"),
+    ):
+        n = max((int(number(row, column) or 0) for row in group.rows), default=0)
+        found[column] = f"{n:,} {word}{'s' * (n != 1)}" if n else ""
+    of = f" of {found['n_sources']}" if found["n_sources"] else ""
+    videos = f"{found['n_videos']}{of}" if found["n_videos"] else ""
+    return ", ".join(text for text in (videos, found["n_frames"]) if text)
+
+
 def source_of(group: Group) -> str:
     """Return where the figures of a reported group were published."""
     return group.rows[0]["source_ref"]
@@ -89,6 +104,7 @@ def _over_seeds(found: Repeats) -> str:
     scores = (
         f"{LABELS[metric]} {shown(metric, mean)} ± {shown(metric, spread)}"
         for metric, (mean, spread) in found.scores.items()
+        if metric in HEADLINES
     )
     return (
         f"{found.name}, trained from the seeds {', '.join(found.seeds)}: {', '.join(scores)} (mean "
@@ -158,6 +174,7 @@ def markdown(groups: Sequence[Group]) -> str:
 def _markdown_table(group: Group) -> str:
     metrics, best = group.metrics, placed(group)
     lines = [f"\n## {_plain(title(group))}\n"]
+    lines += [f"{size}\n"] if (size := counts(group)) else []
     tied = has_ties(group)
     heads = [f"{LABELS[m]} {arrow(m)}".rstrip() for m in metrics]
     lines.append(_row("Rank", *(["Tie"] if tied else []), "Method", *heads))

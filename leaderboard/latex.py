@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rvsd_bench.leaderboard.exports import (
     LABELS,
     arrow,
+    counts,
     footnotes,
     full_name,
     has_ties,
@@ -45,11 +46,13 @@ def _table(group: Group) -> str:
     lines = [
         *(f"% Warning: {one_line(remark)}" for remark in group.remarks),
         r"\begin{table}[t]\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escaped(title(group))}}}",
+        rf"\caption{{{escaped(_caption(group))}}}",
         rf"\begin{{tabular}}{{{columns}}}\toprule",
         " & ".join(heads) + r" \\\midrule",
     ]
-    for row in group.rows:
+    spaced = any(interval(row, m) for row in group.rows for m in metrics)
+    for place, row in enumerate(group.rows):
+        lines += [r"\addlinespace[2pt]"] if spaced and place else []
         places = [row["tie_group"] or "--"] if tied else []
         values = [_value(row, m, best[m]) for m in metrics]
         lines.append(" & ".join([escaped(full_name(row)), *places, *values]) + r" \\")
@@ -59,8 +62,18 @@ def _table(group: Group) -> str:
             small = [rf"{{\scriptsize {span}}}" if span else "" for span in spans]
             lines.append(" & ".join([*blank, *small]) + r" \\")
     lines += [r"\bottomrule\end{tabular}"]
-    lines += [rf"\par\footnotesize {escaped(note)}" for note in footnotes(group)]
+    lines += [r"\par\smallskip\footnotesize\raggedright"] if footnotes(group) else []
+    lines += [rf"\par {escaped(note)}" for note in footnotes(group)]
     return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _caption(group: Group) -> str:
+    """Say what was measured, on how much, and what the marks mean."""
+    marks = "best bold, second underlined"
+    if any(interval(row, metric) for row in group.rows for metric in group.metrics):
+        marks += "; in brackets 95 % intervals over source clips"
+    size = counts(group)
+    return f"{title(group)}{', on ' + size if size else ''}; {marks}"
 
 
 def _head(metric: str) -> str:

@@ -70,9 +70,10 @@ def test_every_row_has_the_cells_of_its_table_and_every_brace_its_mate() -> None
 def test_the_only_commands_are_those_of_the_table() -> None:
     named = set(re.findall(r"\\([A-Za-z]+)", _hostile()))
     assert " ".join(sorted(named)) == (
-        "begin bottomrule caption centering dagger downarrow end footnotesize midrule par "
-        "scriptsize setlength small tabcolsep textasciicircum textasciitilde textbackslash "
-        "textbar textbf textgreater textless toprule underline uparrow usepackage"
+        "addlinespace begin bottomrule caption centering dagger downarrow end footnotesize midrule "
+        "par raggedright scriptsize setlength small smallskip tabcolsep textasciicircum "
+        "textasciitilde textbackslash textbar textbf textgreater textless toprule underline "
+        "uparrow usepackage"
     )
 
 
@@ -102,3 +103,28 @@ def test_the_tables_compile(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tmp_path / "page.pdf").stat().st_size > 10_000
     assert not (tmp_path / "pwned").exists()
+
+
+def test_the_caption_names_protocol_and_numbers_and_says_what_the_marks_mean() -> None:
+    sizes = {"n_videos": "12", "n_sources": "4", "n_frames": "1600"}
+    (line,) = re.findall(r"(?m)^\\caption.*$", latex(group([_row("a", 20.0, **sizes)])))
+    assert line == (
+        r"\caption{demo\_1 \& 2, test: measured under rvsd-2023 (0a), on 12 videos of 4 source "
+        r"clips, 1,600 frames; best bold, second underlined; in brackets 95 \% intervals over "
+        r"source clips}"
+    )
+    one = {"n_videos": "1", "n_sources": "1", "n_frames": "1"}
+    assert "on 1 video of 1 source clip, 1 frame;" in latex(group([_row("a", 20.0, **one)]))
+    reported = latex(group(reported_rows()))
+    assert "semivdn-2024; best bold, second underlined}" in reported
+    assert "interval" not in reported
+
+
+def test_intervals_stand_small_below_the_values_that_they_belong_to() -> None:
+    body = latex(group([_row("a", 20.0), _row("b", 19.0, rank="2")]))
+    assert (
+        "a & \\textbf{20.00} \\\\\n"
+        " & {\\scriptsize [19.00, 21.00]} \\\\\n"
+        "\\addlinespace[2pt]\n"
+        "b & \\underline{19.00} \\\\\n"
+    ) in body
