@@ -90,10 +90,10 @@ def test_samples_have_the_shape_and_range_that_networks_take(clips: Path) -> Non
 
 
 def test_the_layers_of_a_sample_add_up_to_it_by_day_and_by_night(clips: Path) -> None:
-    made = _pairs(clips, layers=True)
-    days = [made.scene(cut.clip, cut.variant).light.mode for cut in map(made.cut, range(6))]
+    made = _pairs(clips, layers=True, seed=6)
+    days = [made.scene(cut.clip, cut.variant).light.mode for cut in map(made.cut, range(4))]
     assert {"day", "night"} <= set(days)
-    for sample in map(made.__getitem__, range(6)):
+    for sample in map(made.__getitem__, range(4)):
         S, T, A, z = (sample[name] for name in "STAz")
         assert (S.shape, A.shape, T.shape, z.shape) == (
             *[(3, 3, 32, 32)] * 2,
