@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -65,6 +66,7 @@ NUMBERS = frozenset(
 FLAGS = frozenset({"valid", "trained", "git_dirty"})
 """The columns whose cells are true or false, or empty."""
 _GUARDED = ("'", "=", "+", "-", "@", "\t", "\r")
+_NEGATIVE = re.compile(r"-\d+(\.\d+)?(e[-+]?\d+)?", re.ASCII)
 
 
 def cell(value: Any) -> str:
@@ -99,7 +101,14 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iter
     for row in rows:
         if not known.issuperset(row):
             raise KeyError(f"no such column: {', '.join(sorted(set(row) - known))}")
-        yield _line([cell(row.get(name)) for name in columns])
+        yield _line([_cell_of(name, row.get(name)) for name in columns])
+
+
+def _cell_of(column: str, value: Any) -> str:
+    """Return the text of a cell; a number that was read as text from another table stays one."""
+    if column in NUMBERS and isinstance(value, str) and _NEGATIVE.fullmatch(value):
+        return value
+    return cell(value)
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -372,11 +372,15 @@ def test_a_checkpoint_brings_its_configuration_and_marks_the_network_trained(
     born = _built("none", carry_detail="true")
     path = tmp_path / "some.safetensors"
     card = {**born.info.facts, "trained_on": "two flakes", "weights_licence": "CC0"}
+    card |= {"seed": 3, "train_config_sha256": "ab"}
     save_checkpoint(path, born.state_dict(), card)
     loaded, clip = svdnet.build(weights=path), _random(1, 2, 3, 32, 32)
     assert loaded.config == born.config
     assert (born.info.trained, loaded.info.trained) == (False, True)
     assert (loaded.info.trained_on, loaded.info.weights_licence) == ("two flakes", "CC0")
+    training = (loaded.info.facts["train_seed"], loaded.info.facts["train_config_sha256"])
+    assert training == (3, "ab")
+    assert "train_seed" not in born.info.facts
     assert loaded.info.weights_sha256 is not None
     with torch.no_grad():
         assert torch.equal(loaded(clip), born(clip))
