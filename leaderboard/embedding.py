@@ -15,6 +15,7 @@ PICTURE_CHARACTERS = 23_000_000
 """What pictures may take of a page of 25 MB."""
 INDEX = "shown.json"
 """Beside a run's pictures: what they show."""
+_NEEDS = frozenset({"middle", "metric", "fps", "width", "height", "picks", "loop"})
 _TYPES = {
     ".jpg": "image/jpeg",
     ".webp": "image/webp",
@@ -53,7 +54,11 @@ def index_of(run: Run) -> Mapping[str, Any]:
         found = json.loads((folder_of(run) / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and isinstance(found.get("videos"), dict) else {}
+    if not isinstance(found, dict) or not isinstance(found.get("videos"), dict):
+        return {}
+    known = found["videos"].items()
+    whole = {k: v for k, v in known if isinstance(v, dict) and _NEEDS.issubset(v)}
+    return {**found, "videos": whole}
 
 
 def data_url(data: Path | bytes, suffix: str = "") -> str:

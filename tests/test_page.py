@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rvsd_bench.columns import LEADERBOARD, PER_FRAME, PER_VIDEO, csv_lines
+from rvsd_bench.columns import LEADERBOARD, PER_FRAME, PER_VIDEO, csv_lines, read_csv
+from rvsd_bench.leaderboard.board import add
 from rvsd_bench.leaderboard.build import build
 from rvsd_bench.leaderboard.curves import MAX_POINTS, MAX_VIDEOS
 
@@ -18,7 +20,7 @@ Frames = Mapping[str, Sequence[float | None]]
 """Video -> the PSNR of its frames; None is a frame that could not be scored."""
 
 
-def _page(folder: Path, methods: Mapping[str, Frames], **facts: object) -> str:
+def _page(folder: Path, methods: Mapping[str, Frames], /, **facts: object) -> str:
     """Return the page of a run, each video of which is of a source clip of its own."""
     run = folder / "run"
     run.mkdir()
@@ -157,3 +159,113 @@ def test_the_page_says_what_it_takes_to_make_a_run_again(kept: bool, tmp_path: P
             "rvsd-bench evaluate a --data demo --out run",
             "rvsd-bench leaderboard build run --out leaderboard",
         ]
+
+
+def _pictured(folder: Path, **facts: object) -> Path:
+    """Return a run of one method on two videos, with pictures that are no pictures."""
+    _page(folder, {"a": {"v": [30.0, 20.0, 25.0], "w": [22.0, 21.0, 23.0]}})
+    run = folder / "run"
+    videos = {}
+    for video in ("v", "w"):
+        own = run / "pictures" / video
+        for name in ("0/input.jpg", "0/a.jpg", "0/truth.jpg", "0/errors/a.webp",
+                     "loop/input.webp", "loop/a.webp", "loop/truth.webp"):  # fmt: skip
+            (own / name).parent.mkdir(parents=True, exist_ok=True)
+            (own / name).write_bytes(f"{video}/{name}".encode().ljust(300))
+        pick = {"frame": "0", "index": 0, "value": 20.0}
+        videos[video] = {
+            "middle": "0", "metric": "psnr", "fps": 25.0, "width": 4, "height": 3,
+            "picks": {"a": dict.fromkeys(("worst", "median", "best"), pick)},
+            "loop": {"frames": 3, "columns": 3},
+        }  # fmt: skip
+    index = {"error_levels": 64, "videos": videos} | facts
+    (run / "pictures" / "shown.json").write_text(json.dumps(index))
+    return run
+
+
+def _embedded(folder: Path, run: Path) -> tuple[str, list[str]]:
+    """Return the page of a run and what its pictures hold, as often as they are in it."""
+    build([run], folder / "again")
+    page = (folder / "again" / "index.html").read_text(encoding="utf-8")
+    found = re.findall(r'src="data:image/[a-z]+;base64,([^"]*)"', page)
+    return unescape(page), [base64.b64decode(data).decode().strip() for data in found]
+
+
+def test_every_picture_is_in_the_page_at_the_place_it_was_made_for(tmp_path: Path) -> None:
+    page, found = _embedded(tmp_path, _pictured(tmp_path))
+    stills = [f"{v}/0/{of}.jpg" for v in "vw" for of in ("input", "a", "truth")]
+    films = [f"{v}/loop/{of}.webp" for v in "vw" for of in ("input", "a", "truth")]
+    trios = [
+        f"{v}/0/{of}" for v in "vw" for of in ("a.jpg", "truth.jpg", "input.jpg", "errors/a.webp")
+    ]
+    assert found == stills + films + trios
+    assert "<b>worst and median and best</b> PSNR 20.00, frame 0" in page
+    assert "64 of 255 levels" in page and "did not fit" not in page
+
+
+def test_pictures_that_do_not_fit_are_left_out_and_stills_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _pictured(tmp_path)
+    monkeypatch.setattr("rvsd_bench.leaderboard.embedding.PICTURE_CHARACTERS", 400 * 10)
+    page, found = _embedded(tmp_path, run)
+    assert [name[:6] for name in found] == ["v/0/in", "v/0/a.", "v/0/tr", "w/0/in", "w/0/a.",
+                                            "w/0/tr", "v/loop", "v/loop", "v/loop"]  # fmt: skip
+    assert "3 more sets of pictures did not fit" in page  # the film of w, both videos' extremes
+
+
+@pytest.mark.parametrize("spoilt", [{"videos": []}, {"videos": {"v": {}, "w": 1}}, {"videos": 1}])
+def test_a_damaged_index_of_pictures_costs_the_films_and_not_the_page(
+    tmp_path: Path, spoilt: dict[str, object]
+) -> None:
+    page, found = _embedded(tmp_path, _pictured(tmp_path, **spoilt))
+    assert found == [f"{v}/0/{of}.jpg" for v in "vw" for of in ("input", "a", "truth")]
+    assert "Worst, median and best" not in page
+
+
+CARD = {
+    "name": "A & B", "authors": ["Anna {A}", "Bo and Co"], "paper": "On snow, 2026",
+    "licence": "MIT", "training_data": "our street", "hardware": "one GPU", "venue": "V",
+    "year": 2026,
+}  # fmt: skip
+
+
+def test_cards_name_the_authors_on_the_page_and_in_the_bibliography(tmp_path: Path) -> None:
+    methods = [{"id": "a", "card": CARD, "trained_on": "?"}, {"id": "b", "card": None}]
+    page = _page(tmp_path, {"a": {"v": [30.0]}, "b": {"v": [20.0]}}, command="x", methods=methods)
+    assert page.count("Anna {A}, Bo and Co</span>") == 1
+    table = page.split("<td>authors</td>")[1]
+    lines = [re.findall("<t[dh][^>]*>(.*?)</t[dh]>", row) for row in table.split("</tr>")[1:3]]
+    assert lines[0][1:5] == ["a", "Anna {A}, Bo and Co", "not stated", "our street"]
+    assert lines[1][1:5] == ["b", "not stated", "not stated", "not stated"]
+    url = re.findall(r'download="rvsd-bench.bib" href="data:[^,]*,([^"]*)"', page)
+    entries = base64.b64decode(url[0]).decode()
+    assert re.findall(r"^@(\w+)\{(.*),$", entries, re.M) == [
+        ("software", "rvsd-bench"),
+        ("misc", "a"),
+    ]
+    assert r"author = {{Anna \{A\}} and {Bo and Co}}" in entries
+
+
+def test_the_bibliography_has_every_published_row_under_a_key_of_its_own(tmp_path: Path) -> None:
+    build([], tmp_path / "out", reported=True)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    url = re.findall(r'download="rvsd-bench.bib" href="data:[^,]*,([^"]*)"', unescape(page))
+    entries = base64.b64decode(url[0]).decode()
+    keys = re.findall(r"^@\w+\{(.*),$", entries, re.M)
+    rows = read_csv(tmp_path / "out" / "leaderboard.csv")
+    assert len(keys) == len(set(keys)) == 1 + sum(row["kind"] != "input" for row in rows)
+    assert all(re.fullmatch("[a-z0-9-]+", key) for key in keys)
+    for entry in entries.split("\n\n"):
+        assert entry.count("{") == entry.count("}") and "note = {" in entry
+
+
+def test_a_board_says_where_its_pictures_are(tmp_path: Path) -> None:
+    run = _pictured(tmp_path)
+    rows = read_csv(run / "leaderboard.csv")
+    assert rows[0]["valid"] == "true"
+    add(run, tmp_path / "board")
+    build([tmp_path / "board"], tmp_path / "page")
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "No pictures come with board: a board keeps the rows of its runs" in page
+    assert "<svg" not in page and "data:image" not in page and "20.00" in page
