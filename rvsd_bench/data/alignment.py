@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import cv2
@@ -62,23 +62,41 @@ def fingerprint(frame: Frame) -> Fingerprint | None:
     return np.asarray(even / np.linalg.norm(even), np.float32).ravel()
 
 
-def agree(pairs: Iterable[tuple[Fingerprint | None, Fingerprint | None]]) -> Agreement:
-    """Compare every snowy with the clean fingerprints around it; only REACH pairs are kept."""
-    recent: deque[tuple[Fingerprint | None, Fingerprint | None]] = deque(maxlen=REACH + 1)
-    rows: list[NDArray[np.float64]] = []
-    length = 0
-    for index, pair in enumerate(pairs):
-        snowy, clean = pair
-        length = max(length, *(0 if one is None else one.size for one in pair))
-        recent.appendleft(pair)
-        rows.append(np.full((2, 2 * REACH + 1), np.nan))
-        for lag, (earlier_snowy, earlier_clean) in enumerate(recent):
-            earlier = rows[index - lag]
-            rows[index][0, REACH - lag] = _cosine(snowy, earlier_clean)
+@dataclass
+class Comparing:
+    """Compares every snowy with the clean fingerprints around it; only REACH pairs are kept."""
+
+    _recent: deque[tuple[Fingerprint | None, Fingerprint | None]] = field(
+        default_factory=lambda: deque(maxlen=REACH + 1)
+    )
+    _rows: list[NDArray[np.float64]] = field(default_factory=list)
+    _length: int = 0
+
+    def see(self, snowy: Fingerprint | None, clean: Fingerprint | None) -> None:
+        """Take in the next pair; None stands for a frame that is missing or flat."""
+        sizes = (0 if one is None else one.size for one in (snowy, clean))
+        self._length = max(self._length, *sizes)
+        self._recent.appendleft((snowy, clean))
+        self._rows.append(np.full((2, 2 * REACH + 1), np.nan))
+        row = self._rows[-1]
+        for lag, (earlier_snowy, earlier_clean) in enumerate(self._recent):
+            earlier = self._rows[-1 - lag]
+            row[0, REACH - lag] = _cosine(snowy, earlier_clean)
             earlier[0, REACH + lag] = _cosine(earlier_snowy, clean)
-            rows[index][1, REACH - lag] = earlier[1, REACH + lag] = _cosine(clean, earlier_clean)
-    table = np.stack(rows) if rows else np.empty((0, 2, 2 * REACH + 1))
-    return Agreement(table[:, 0], table[:, 1], length)
+            row[1, REACH - lag] = earlier[1, REACH + lag] = _cosine(clean, earlier_clean)
+
+    def agreement(self) -> Agreement:
+        """Return the cosines of all pairs so far."""
+        table = np.stack(self._rows) if self._rows else np.empty((0, 2, 2 * REACH + 1))
+        return Agreement(table[:, 0], table[:, 1], self._length)
+
+
+def agree(pairs: Iterable[tuple[Fingerprint | None, Fingerprint | None]]) -> Agreement:
+    """Compare every snowy with the clean fingerprints around it."""
+    comparing = Comparing()
+    for snowy, clean in pairs:
+        comparing.see(snowy, clean)
+    return comparing.agreement()
 
 
 def moved(agreement: Agreement) -> dict[int, int]:

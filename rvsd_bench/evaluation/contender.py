@@ -3,99 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.columns import REGIONS, TEMPORAL
 from rvsd_bench.data.dataset import Pictures
 from rvsd_bench.errors import InputError, RvsdBenchError
+from rvsd_bench.evaluation.judging import Given, Judge
 from rvsd_bench.evaluation.methods import Method, restored
 from rvsd_bench.evaluation.runfiles import FrameScores, Part, read_part, write_part
 from rvsd_bench.evaluation.validation import Watch, copies
 from rvsd_bench.evaluation.videotask import VideoTask, stamp
 from rvsd_bench.media.images import write_png
-from rvsd_bench.metrics import Metric
-from rvsd_bench.metrics.card import MetricCard
-from rvsd_bench.metrics.temporal import Moment, Step, TemporalMetric
+from rvsd_bench.metrics.temporal import Moment, Step
 
-NO_FRAME_BEFORE = "the frame before it has no score, and this metric compares the two"
 LONGEST_REASON = 500
 """Characters of an error that are kept; a stranger's model may say anything."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """One frame of the dataset: the input, its truth and coverage if there are any."""
-
-    snowy: Frame
-    clean: Frame | None
-    coverage: NDArray[np.float64] | None
-    input_sha256: str
-    ref_sha256: str
-
-
-@dataclass
-class Judge:
-    """One metric on one frame of the dataset; the truth is prepared when it is first needed."""
-
-    metric: Metric
-    given: Given
-    _prepared: Any = None
-
-    @property
-    def card(self) -> MetricCard:
-        """The description of the metric."""
-        return self.metric.card
-
-    def score(self, frame: Frame, step: Step | None) -> float | None:
-        """Return the value, or None where the metric is undefined; raise if it is not finite."""
-        if self.metric.card.kind == "fr" and self._prepared is None:
-            assert self.given.clean is not None
-            self._prepared = self.metric.prepare(self.given.clean, self.given.coverage)
-        return _finite(self.card, self.metric.score(frame, self._prepared))
-
-    def truth(self) -> None:
-        """A frame by itself has no quantity to hold against that of the truth."""
-
-
-@dataclass(frozen=True)
-class StepJudge:
-    """One metric on one frame of the dataset and the one before it."""
-
-    metric: TemporalMetric
-    first: bool
-    """Whether the frame is the video's first, where the metric is undefined."""
-    given: Step | None
-    """The two clean frames; None where either of them is missing."""
-
-    @property
-    def card(self) -> MetricCard:
-        """The description of the metric."""
-        return self.metric.card
-
-    def score(self, frame: Frame, step: Step | None) -> float | None:
-        """Return the value, or None where the metric is undefined; raise if it is not finite."""
-        if self.first:
-            return None
-        if step is None or self.given is None:
-            raise InputError(NO_FRAME_BEFORE)
-        return _finite(self.card, self.metric.score(step, self.given))
-
-    def truth(self) -> float | None:
-        """Return the same quantity of the clean clip, worked out once for all methods."""
-        return self._truth
-
-    @cached_property
-    def _truth(self) -> float | None:
-        return _finite(self.card, self.metric.own(self.given)) if self.given else None
 
 
 @dataclass
@@ -154,7 +81,7 @@ class Contender:
         except Exception as error:  # a stranger's model may raise anything
             return cls(task, method, None, told(error), {}, earlier)
 
-    def take(self, index: int, given: Given, judges: Sequence[Judge | StepJudge]) -> None:
+    def take(self, index: int, given: Given, judges: Sequence[Judge]) -> None:
         """Restore and score the next frame."""
         frame_id = self.task.video.frame_ids[index]
         try:
@@ -170,7 +97,7 @@ class Contender:
         self._score(index, row, now, judges)
         self._before = now
         self.rows.append(row)
-        self.watch.see(frame, given.clean)
+        self.watch.see(frame, given.clean, given.snowy if self.method.frames else None)
         if folder := self.task.saved(self.method):
             folder.mkdir(parents=True, exist_ok=True)
             write_png(folder / f"{frame_id}.png", frame)
@@ -183,7 +110,7 @@ class Contender:
 
     def finish(self, given: Watch) -> None:
         """Write the part; `given` is what was seen of the snowy frames."""
-        seen = {**self.watch.counts, **copies(self.rows)}
+        seen = {**self.watch.evidence(), **copies(self.rows)}
         seen |= {f"input_{name}": count for name, count in given.counts.items()}
         part = Part(
             stamp=self.stamp,
@@ -199,15 +126,13 @@ class Contender:
             raise InputError(self.lost)
         return self.frames.read(index)
 
-    def _score(
-        self, index: int, row: FrameScores, now: Moment, judges: Sequence[Judge | StepJudge]
-    ) -> None:
+    def _score(self, index: int, row: FrameScores, now: Moment, judges: Sequence[Judge]) -> None:
         held = self._held(index, row)
         step = Step(self._before, now) if self._before is not None else None
         for judge in judges:
             name = judge.card.name
             try:
-                known = held.get(name) or (judge.score(now.frame, step), judge.truth())
+                known = held.get(name) or (judge.score(now, step), judge.truth)
                 row.values[name], own = known
                 if own is not None:
                     row.truth[name] = own
@@ -244,15 +169,6 @@ class Contender:
         digests = ("", given.ref_sha256, given.input_sha256) if given else ("", "", "")
         errors = dict.fromkeys(self.task.identities(), reason)
         self.rows.append(FrameScores(frame_id, None, None, *digests, errors=errors))
-
-
-def _finite(card: MetricCard, value: float) -> float | None:
-    """Return a value, None where its metric says that it is undefined; raise if it is not one."""
-    if math.isnan(value) and (card.coverage or card.temporal):
-        return None
-    if not math.isfinite(value):
-        raise InputError(f"the value is {value}")
-    return float(value)
 
 
 def pixels_sha256(frame: Frame) -> str:

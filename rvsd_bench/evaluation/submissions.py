@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -12,8 +11,7 @@ from typing import Any, TypeAlias
 from rvsd_bench.baselines.frames import Submission
 from rvsd_bench.clip import Frame
 from rvsd_bench.columns import SCHEMA_VERSION
-from rvsd_bench.data import alignment, dataset
-from rvsd_bench.data.alignment import Fingerprint, fingerprint
+from rvsd_bench.data import dataset
 from rvsd_bench.data.dataset import Dataset, Video, open_clean, open_snowy
 from rvsd_bench.data.layouts import is_video
 from rvsd_bench.data.pairing import counted, names
@@ -22,7 +20,8 @@ from rvsd_bench.evaluation.contender import InOrder, pixels_sha256, told
 from rvsd_bench.evaluation.handed_in import MANIFEST_FILE, opened, read_manifest
 from rvsd_bench.evaluation.methods import submission
 from rvsd_bench.evaluation.runfiles import FrameScores
-from rvsd_bench.evaluation.validation import Problem, Watch, copies, is_turned, judge
+from rvsd_bench.evaluation.validation import Problem, Watch, copies, judge
+from rvsd_bench.files import natural_key
 from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.leaderboard.card import CARD_FILE, read_card
 from rvsd_bench.media.images import read_image, read_size
@@ -113,6 +112,7 @@ def check(
                 raise result.error or RuntimeError(f"{result.id} was not looked at")
             problems += result.value.problems
             skipped += result.value.skipped
+        problems.sort(key=lambda problem: natural_key(problem.video))
     name = Path(handed_in).resolve().name
     frames = sum(len(video.frame_ids) for video in found.videos)
     whole = tuple(replace(p, method=name, message=tidy(p.message)) for p in problems)
@@ -165,8 +165,6 @@ class _Seen:
     damaged: dict[str, str] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     """Frames of the dataset that cannot be read."""
-    turned: int = 0
-    """Frames whose colours are opposite to the snowy frame's."""
 
 
 def examine(video: Video, folder: Path) -> Examination:
@@ -178,20 +176,16 @@ def examine(video: Video, folder: Path) -> Examination:
     except InputError:  # told by find_faults
         return found
     seen = _Seen()
-    agreement = alignment.agree(_look_through(video, restored, seen))
+    _look_through(video, restored, seen)
     if seen.damaged:
         text = f"{names(list(seen.damaged))}: {next(iter(seen.damaged.values()))}"
         found.problems.append(Problem("error", "unreadable", "", video.name, text))
     if seen.unread:
         reason = next(iter(seen.unread.values()))
         found.skipped.append(f"{video.name}: {names(list(seen.unread))} of the dataset: {reason}")
-    counts = {**seen.restored.counts, **copies(seen.rows)}
+    counts = {**seen.restored.evidence(), **copies(seen.rows)}
     counts |= {f"input_{name}": count for name, count in seen.snowy.counts.items()}
-    if video.clean is None:
-        counts["swapped"] = seen.turned
-    found.problems += judge("", video.name, counts, source="measured")
-    if not any(problem.code == "shifted" for problem in found.problems):
-        found.problems += _moved(video, alignment.moved(agreement), counts.get("frames", 0))
+    found.problems += judge("", video.name, counts, source="measured", ids=video.frame_ids)
     found.problems += _lossy(home, video)
     return found
 
@@ -217,10 +211,8 @@ def _reader(home: Submission, video: Video) -> Reader:
     return read
 
 
-def _look_through(
-    video: Video, restored: Reader, seen: _Seen
-) -> Iterator[tuple[Fingerprint | None, Fingerprint | None]]:
-    """Yield the fingerprints of each restored frame and its input; put the rest into `seen`."""
+def _look_through(video: Video, restored: Reader, seen: _Seen) -> None:
+    """Hold each restored frame against those of the dataset; put what is found into `seen`."""
     snowy = InOrder(open_snowy(video))
     clean = InOrder(open_clean(video)) if video.clean is not None else None
     for index, frame_id in enumerate(video.frame_ids):
@@ -235,8 +227,6 @@ def _look_through(
         except (RvsdBenchError, OSError) as error:
             seen.unread[frame_id] = told(error)
         _compare(frame_id, frame, given, truth, seen)
-        prints = [fingerprint(side) if side is not None else None for side in (frame, given)]
-        yield prints[0], prints[1]
 
 
 def _compare(
@@ -247,30 +237,12 @@ def _compare(
         seen.snowy.miss()
         seen.rows.append(FrameScores(frame_id))
         return
-    seen.restored.see(frame, truth)
+    seen.restored.see(frame, truth, given)
     seen.snowy.see(given, truth)
-    seen.turned += truth is None and is_turned(frame, given)
     height, width = frame.shape[:2]
     mine, theirs = pixels_sha256(frame), pixels_sha256(given)
     ref = pixels_sha256(truth) if truth is not None else ""
     seen.rows.append(FrameScores(frame_id, width, height, mine, ref, theirs))
-
-
-def _moved(video: Video, moved: dict[int, int], frames: int) -> Iterator[Problem]:
-    """Say which frames show what the snowy frame of another id shows."""
-    if not moved:
-        return
-    ids = video.frame_ids
-    shift, count = Counter(mate - frame for frame, mate in moved.items()).most_common(1)[0]
-    if 2 * len(moved) > frames:
-        where = "after" if shift > 0 else "before"
-        text = f"{count} of {frames} frames match the snowy frame {abs(shift)} {where} them"
-        yield Problem(
-            "error", "shifted", "", video.name, f"{text}: they look shifted; check their ids"
-        )
-        return
-    text = names([f"{ids[frame]} shows {ids[mate]}" for frame, mate in moved.items()])
-    yield Problem("warning", "order", "", video.name, f"frames look out of order: {text}")
 
 
 def _lossy(home: Submission, video: Video) -> Iterator[Problem]:

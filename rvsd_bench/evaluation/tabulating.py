@@ -10,7 +10,7 @@ from typing import Any
 
 from rvsd_bench.columns import PER_FRAME, PER_VIDEO, SCHEMA_VERSION
 from rvsd_bench.data.dataset import Video
-from rvsd_bench.evaluation.contender import NO_FRAME_BEFORE
+from rvsd_bench.evaluation.judging import NO_FRAME_BEFORE
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.runfiles import (
@@ -113,7 +113,9 @@ def _result(gathered: Gathered, method: Method, findings: Sequence[Problem]) -> 
         for name in part.metrics.keys() & scores.keys():
             scores[name][task.folder] = part.scores(name, plan.source(task.video))
         problems += _losses(method.label, task.folder, part)
-        problems += judge(method.label, task.folder, part.evidence, source=method.source)
+        ids = [frame.frame_id for frame in part.frames]
+        of = part.evidence
+        problems += judge(method.label, task.folder, of, source=method.source, ids=ids)
         given.append((task.folder, part))
         for frame in part.frames:
             line = f"{task.folder}\t{frame.frame_id}\t{frame.pred_sha256}\n"

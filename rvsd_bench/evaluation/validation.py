@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
+from rvsd_bench.data.alignment import Comparing, fingerprint, moved
+from rvsd_bench.data.pairing import counted, names
 from rvsd_bench.evaluation.runfiles import FrameScores
 
 CLEARLY = 10**0.1
@@ -19,6 +21,8 @@ CLEARLY = 10**0.1
 COLOURED = 1.0
 """Grey levels by which red minus blue must vary for its sense to tell anything."""
 _SIDE = 160
+_LISTED = 20
+"""Frames out of order that are kept by number."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,27 @@ class Watch:
 
     `counts` has `frames`, `pairs` (frames with a neighbour before them), and how many frames are
     clearly closer to the truth one frame `later` or `earlier` or with channels `swapped`.
+    Frames that somebody handed in are compared with the snowy ones as well, since their ids may be
+    wrong by more than one, and the truth may not be at hand.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     _last: tuple[Frame, Frame, float] | None = None
+    _comparing: Comparing = field(default_factory=Comparing)
 
-    def see(self, frame: Frame, clean: Frame | None) -> None:
-        """Take in the next frame and its truth, uint8 [H, W, 3] both; without truth only count."""
+    def see(self, frame: Frame, clean: Frame | None, snowy: Frame | None = None) -> None:
+        """Take in the next frame, its truth and, of a handed-in one, the snowy frame.
+
+        All are uint8 [H, W, 3]. Without truth and snowy frame it is only counted.
+        """
         self.counts["frames"] += 1
-        if clean is None:
-            return
+        if snowy is not None:
+            self._comparing.see(fingerprint(frame), fingerprint(snowy))
+            self.counts["swapped"] += clean is None and is_turned(frame, snowy)
+        if clean is not None:
+            self._compare(frame, clean)
+
+    def _compare(self, frame: Frame, clean: Frame) -> None:
         error = _squares(frame, clean)
         swapped = _squares(frame[..., ::-1], clean)
         turned = swapped < error and is_turned(frame, clean)
@@ -76,6 +91,22 @@ class Watch:
     def miss(self) -> None:
         """Note that the next frame is not there, so that its neighbours have no neighbour."""
         self._last = None
+        self._comparing.see(None, None)
+
+    def evidence(self) -> dict[str, int]:
+        """Return the counts, and what they are of frames that show what another id's shows.
+
+        `moved` are all of these; `moved_by` is how far most of them are off, and `moved_so` how
+        many are; `moved 3` is the frame whose content the frame 3 shows, for the first few.
+        """
+        found = moved(self._comparing.agreement())
+        if not found:
+            return dict(self.counts)
+        steps = Counter(mate - frame for frame, mate in found.items())
+        by, so = steps.most_common(1)[0]
+        told = {"moved": len(found), "moved_by": by, "moved_so": so}
+        few = [*found.items()][:_LISTED]
+        return {**self.counts, **told, **{f"moved {frame}": mate for frame, mate in few}}
 
 
 def is_turned(frame: Frame, other: Frame) -> bool:
@@ -125,11 +156,14 @@ def copies(frames: Sequence[FrameScores]) -> Counter[str]:
     return counts
 
 
-def judge(method: str, video: str, seen: Mapping[str, int], *, source: str) -> Iterator[Problem]:
+def judge(
+    method: str, video: str, seen: Mapping[str, int], *, source: str, ids: Sequence[str] = ()
+) -> Iterator[Problem]:
     """Turn the counts of a video into findings; `source` is the method's, as in the tables.
 
-    `seen` holds the counts of `Watch` and `copies` for the restored frames and, under `input_...`,
-    those of `Watch` for the snowy ones: what the input shows too is the dataset's fault.
+    `seen` holds the evidence of `Watch` and the counts of `copies` for the restored frames and,
+    under `input_...`, the counts of `Watch` for the snowy ones: what the input shows too is the
+    dataset's fault. `ids` are those of the video's frames.
     """
 
     def mostly(code: str, of: str = "frames") -> bool:
@@ -144,6 +178,9 @@ def judge(method: str, video: str, seen: Mapping[str, int], *, source: str) -> I
         else:
             text = f"most frames match the clean frame one {direction} them: they look shifted"
             yield Problem("error", "shifted", method, video, f"{text} by a frame; check their ids")
+            break
+    else:
+        yield from _of_order(method, video, seen, ids)
     if mostly("swapped") and not mostly("input_swapped"):
         text = "red and blue look swapped: frames must be RGB"
         yield Problem("error", "swapped", method, video, text)
@@ -154,5 +191,24 @@ def judge(method: str, video: str, seen: Mapping[str, int], *, source: str) -> I
         text = f"{seen['is_input']} frames are byte for byte the input"
         yield Problem("warning", "is_input", method, video, text)
     if seen.get("frozen", 0):
-        text = f"{seen['frozen']} frames repeat the one before although the input moves on"
-        yield Problem("warning", "frozen", method, video, text)
+        text = f"{counted(seen['frozen'], 'time')} a frame repeats the one before"
+        yield Problem("warning", "frozen", method, video, f"{text} although the input moves on")
+
+
+def _of_order(
+    method: str, video: str, seen: Mapping[str, int], ids: Sequence[str]
+) -> Iterator[Problem]:
+    """Say which frames show what the snowy frame of another id shows."""
+    count, frames = seen.get("moved", 0), seen.get("frames", 0)
+    if 2 * count > frames:
+        by = seen["moved_by"]
+        where = f"{abs(by)} {'after' if by > 0 else 'before'} them"
+        text = f"{seen['moved_so']} of {frames} frames match the snowy frame {where}"
+        yield Problem(
+            "error", "shifted", method, video, f"{text}: they look shifted; check the ids"
+        )
+    elif count > seen.get("frozen", 0):  # a frame that repeats another looks as if it were it
+        pairs = ((i, seen[f"moved {i}"]) for i in range(len(ids)) if f"moved {i}" in seen)
+        text = names([f"{ids[frame]} shows {ids[mate]}" for frame, mate in pairs])
+        text = f"{counted(count, 'frame')} out of order, it seems: {text}; check the ids"
+        yield Problem("warning", "order", method, video, text)
