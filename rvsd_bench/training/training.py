@@ -23,10 +23,10 @@ from rvsd_bench.files import sha256_file, write_text
 from rvsd_bench.training import cards
 from rvsd_bench.training.batches import Feed
 from rvsd_bench.training.distributed import Ranks, first_goes_first, joined
+from rvsd_bench.training.feeding import open_feed
 from rvsd_bench.training.journal import LOG
 from rvsd_bench.training.networks import count_weights, open_network
 from rvsd_bench.training.objectives import module_of, open_objective
-from rvsd_bench.training.plain_feed import open_feed
 from rvsd_bench.training.progress import Progress, Silent
 from rvsd_bench.training.recipe import TrainingRecipe
 from rvsd_bench.training.resolving import differences, read_resolved, resolve, to_toml
@@ -144,10 +144,10 @@ def train(job: Job, *, force: bool = False, progress: Progress | None = None) ->
 
 def _claim(job: Job, force: bool) -> None:
     """Make the folder, or refuse it if it holds another training."""
-    if force:
-        _clear(job.out)
     there = job.out / RECIPE
-    if there.is_file():
+    if there.is_file() and force:
+        _clear(job.out)
+    elif there.is_file():
         _refuse(job.out, "by another recipe", differences(read_resolved(there), job.recipe))
     elif job.out.exists() and (not job.out.is_dir() or any(job.out.iterdir())):
         raise InputError(f"{job.out} is there and holds no training: choose another --out")
@@ -185,8 +185,8 @@ def _open(job: Job, ranks: Ranks, progress: Progress) -> Session:
         world=ranks.world,
         started_from="" if job.weights is None else sha256_file(job.weights),
     )
-    _keep_to(job, card, ranks)
     stepper = Stepper(network, objective, recipe, device=device, ranks=ranks)
+    _keep_to(job, card, ranks)
     return Session(job.out, stepper, feed, card, progress, ranks)
 
 
