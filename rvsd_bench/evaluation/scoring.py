@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TypeAlias
 
 from rvsd_bench.clip import Frame
@@ -11,20 +10,15 @@ from rvsd_bench.data.dataset import Video, open_clean, open_snowy
 from rvsd_bench.errors import InputError, RvsdBenchError
 from rvsd_bench.evaluation.contender import (
     Contender,
-    Given,
     InOrder,
-    Judge,
-    StepJudge,
     pixels_sha256,
     told,
 )
 from rvsd_bench.evaluation.environment import settled
-from rvsd_bench.evaluation.measuring import Measure
+from rvsd_bench.evaluation.judging import Given, Judging
 from rvsd_bench.evaluation.validation import Watch
 from rvsd_bench.evaluation.videotask import VideoTask, coverage_files
 from rvsd_bench.media.images import read_gray16
-from rvsd_bench.metrics import Metric
-from rvsd_bench.metrics.temporal import Moment, Step, TemporalMetric
 
 Reader: TypeAlias = Callable[[int], Frame]
 
@@ -58,35 +52,6 @@ def score_video(task: VideoTask) -> None:
                 contender.take(index, given, judges)
     for contender in contenders:
         contender.finish(watch)
-
-
-@dataclass
-class Judging:
-    """The metrics of a video, and its clean frames as those of time need them: two at a time."""
-
-    single: list[Metric]
-    temporal: list[TemporalMetric]
-    _before: Moment | None = None
-
-    @classmethod
-    def open(cls, measures: Sequence[Measure], device: str) -> Judging:
-        """Open the metrics."""
-        return cls(
-            [m.open(device) for m in measures if not m.card.temporal],
-            [m.open_temporal(device) for m in measures if m.card.temporal],
-        )
-
-    def judges(self, index: int, given: Given) -> list[Judge | StepJudge]:
-        """Take in the next frame of the dataset; return what judges the restored ones."""
-        now = Moment(given.clean) if given.clean is not None and self.temporal else None
-        step = Step(self._before, now) if self._before is not None and now is not None else None
-        self._before = now
-        singles = [Judge(metric, given) for metric in self.single]
-        return [*singles, *(StepJudge(metric, index == 0, step) for metric in self.temporal)]
-
-    def miss(self) -> None:
-        """Note that the next frame of the dataset is not there."""
-        self._before = None
 
 
 def _read(video: Video, index: int, snowy: Reader, clean: Reader | None) -> Given:
