@@ -268,4 +268,4 @@ def test_a_board_says_where_its_pictures_are(tmp_path: Path) -> None:
     build([tmp_path / "board"], tmp_path / "page")
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     assert "No pictures come with board: a board keeps the rows of its runs" in page
-    assert "<svg" not in page and "data:image" not in page and "20.00" in page
+    assert "<svg" not in page and "data:image" not in page and "23.50" in page
