@@ -14,7 +14,7 @@ from rvsd_bench.training.fresh_snow import FreshSnow
 from rvsd_bench.training.paired import Paired
 from rvsd_bench.training.recipe import TrainingRecipe
 from rvsd_bench.training.unlabelled import RealSnow
-from rvsd_bench.training.windows import Pair, Samples, together, turned
+from rvsd_bench.training.windows import Pair, Samples, together
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,6 @@ class SampledFeed:
     samples: Samples
     unlabelled: RealSnow | None
     recipe: TrainingRecipe
-    seed: int
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -33,17 +32,7 @@ class SampledFeed:
 
     def batch(self, step: int) -> Batch:
         """Return batch `step`, from 0 on: a pure function of the seed and of `step`."""
-        size, data = self.recipe.batch, self.recipe.data
-        windows = [
-            turned(
-                self.samples.sample(number),
-                number,
-                self.seed,
-                flips=data.flips,
-                transposes=data.transposes,
-            )
-            for number in range(step * size, (step + 1) * size)
-        ]
+        windows = [self.samples.sample(step, place) for place in range(self.recipe.batch)]
         real = self.unlabelled.batch(step) if self.unlabelled else None
         return replace(together(windows), unlabelled=real)
 
@@ -78,7 +67,7 @@ def open_feed(
     real = None
     if unlabelled is not None and recipe.semi.batch:
         real = RealSnow(unlabelled, recipe, cache=cache, seed=seed)
-    return SampledFeed(samples, real, recipe, seed)
+    return SampledFeed(samples, real, recipe)
 
 
 def _paired(data: Path, split: str) -> Dataset | None:

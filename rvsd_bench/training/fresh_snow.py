@@ -10,14 +10,22 @@ from rvsd_bench.generators.pairs import SnowPairs
 from rvsd_bench.generators.recipes import Recipe, as_recipe, load_recipe, preset, preset_names
 from rvsd_bench.media.frame_cache import cache_clip, cache_folder
 from rvsd_bench.media.reading import find_clips
+from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers, Source
 from rvsd_bench.training.holding import held_out
 from rvsd_bench.training.recipe import TrainingRecipe
-from rvsd_bench.training.windows import Pair, Sample
+from rvsd_bench.training.windows import Pair, Sample, cut, turned
+
+CORNERS = 4
 
 
 class FreshSnow:
-    """Windows of clean clips under snowfalls of the recipe, with all their layers."""
+    """Windows of clean clips under snowfalls of the recipe, with all their layers.
+
+    To render costs as much per frame as per pixel. So twice as wide is rendered, where the clips
+    are large enough, and its four corners are learned from one after another; then once more
+    mirrored. Each place of a batch has its own such window at a time, and they do not end together.
+    """
 
     def __init__(
         self, folder: Path, recipe: TrainingRecipe, *, cache: Path | None, seed: int
@@ -38,13 +46,20 @@ class FreshSnow:
             "depth": recipe.data.depth,
         }
         learned = [clip for clip in clips if digests[clip] not in held]
+        self._recipe, self._seed = recipe, seed
+        sides = [side for clip in learned for side in kept[clip].size]
+        wide = max(recipe.crop, min(2 * recipe.crop, *sides))
+        self._margin = wide - recipe.crop
+        self._corners = CORNERS if self._margin else 1
+        self._uses = self._corners * (2 if recipe.data.flips else 1)
+        self._rendered: dict[int, tuple[int, Sample]] = {}
         self._pairs = SnowPairs(
             learned,
             snow,
-            crop=recipe.crop,
+            crop=wide,
             seed=seed,
             cache=cache,
-            per_snowfall=recipe.data.per_snowfall,
+            per_snowfall=max(1, recipe.data.per_snowfall // self._uses),
             snowfalls=recipe.data.snowfalls,
             **common,
         )
@@ -67,11 +82,34 @@ class FreshSnow:
             Source(clip.name, digests[clip], role) for clip, role in zip(clips, roles, strict=True)
         )
 
-    def sample(self, number: int) -> Sample:
-        """Return window `number`; its video is the clip, under whichever snow."""
-        found = self._pairs[number]
-        layers = Layers(found["S"], found["T"], found["A"], found["z"])
-        return Sample(found["snowy"], found["clean"], layers, self._pairs.cut(number).clip)
+    def sample(self, step: int, place: int) -> Sample:
+        """Return a corner of a rendered window; its video is the clip, under whichever snow."""
+        recipe = self._recipe
+        turn, use = divmod(step + place * self._uses // recipe.batch, self._uses)
+        number = turn * recipe.batch + place
+        found = self._window(number, place)
+        first, mirrored, sideways = stream(self._seed, "corners", number).random(3)
+        again, corner = divmod(use, self._corners)
+        row, column = divmod((corner + int(first * self._corners)) % self._corners, 2)
+        part = cut(found, row * self._margin, column * self._margin, recipe.crop)
+        mirror = recipe.data.flips and (mirrored < 0.5) != bool(again)
+        transpose = recipe.data.transposes and bool((sideways < 0.5) != (corner % 2 == 1))
+        return turned(part, mirror=mirror, transpose=transpose)
+
+    def _window(self, number: int, place: int) -> Sample:
+        """Return a rendered window; it is kept until the same place needs another."""
+        kept, window = self._rendered.get(place, (None, None))
+        if window is None or kept != number:
+            found = self._pairs[number]
+            layers = Layers(found["S"], found["T"], found["A"], found["z"])
+            clip = self._pairs.cut(number).clip
+            window = Sample(found["snowy"], found["clean"], layers, clip)
+            self._rendered[place] = number, window
+        return window
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the rendered windows behind: every worker renders its own."""
+        return {**self.__dict__, "_rendered": {}}
 
     def validation(self) -> Sequence[Pair]:
         """Return windows of the held-out clips in turn."""

@@ -25,7 +25,7 @@ from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers, Source
 from rvsd_bench.training.holding import held_out
 from rvsd_bench.training.recipe import TrainingRecipe
-from rvsd_bench.training.windows import Pair, Sample
+from rvsd_bench.training.windows import Pair, Sample, turned
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,21 @@ class Paired:
             for film in found
         )
 
-    def sample(self, number: int) -> Sample:
-        """Return window `number`: each step draws its sources anew, none of them twice."""
-        step, place = divmod(number, self._recipe.batch)
+    def sample(self, step: int, place: int) -> Sample:
+        """Return a window; each step draws its sources anew, none twice while there are enough."""
         order = np.argsort(stream(self._seed, "paired sources", step).random(len(self._sources)))
         which = int(order[place % len(order)])
         films = self._films[self._sources[which]]
-        chance = stream(self._seed, "paired window", number)
+        chance = stream(self._seed, "paired window", step, place)
         film = films[int(chance.random() * len(films))]
-        side = self._recipe.crop
+        side, data = self._recipe.crop, self._recipe.data
         frames, part = _place(film, self._recipe.frames, (side, side), chance)
-        return Sample(*film.window(frames, part), which)
+        mirror, transpose = (bool(one) for one in chance.random(2) < 0.5)
+        return turned(
+            Sample(*film.window(frames, part), which),
+            mirror=mirror and data.flips,
+            transpose=transpose and data.transposes,
+        )
 
     def validation(self) -> Sequence[Pair]:
         """Return windows of the held-out videos in turn."""

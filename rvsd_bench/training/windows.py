@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Batch, Layers, Source
 
 Pair = tuple[Tensor, Tensor]
@@ -29,37 +28,44 @@ class Sample:
 
 
 class Samples(Protocol):
-    """Endless windows, each a pure function of its number and of the seed; picklable."""
+    """Endless windows, each a pure function of its place and of the seed; picklable."""
 
     @property
     def sources(self) -> Sequence[Source]:
         """Every clip, those held out too."""
 
-    def sample(self, number: int) -> Sample:
-        """Return window `number`, 0 or more."""
+    def sample(self, step: int, place: int) -> Sample:
+        """Return the window at a place of the batch of a step."""
 
     def validation(self) -> Sequence[Pair]:
         """Return the held-out windows."""
 
 
-def turned(sample: Sample, number: int, seed: int, *, flips: bool, transposes: bool) -> Sample:
-    """Return a window mirrored left to right, or on its side, or as it is: all its frames alike.
+def turned(sample: Sample, *, mirror: bool, transpose: bool) -> Sample:
+    """Return a window mirrored left to right, on its side, both or neither: all frames alike.
 
     Never upside down, for snow falls.
     """
-    chance = stream(seed, "turned window", number).random(2)
-    mirror, side = flips and chance[0] < 0.5, transposes and chance[1] < 0.5
-    if not mirror and not side:
+    if not mirror and not transpose:
         return sample
 
     def turn(values: Tensor) -> Tensor:
         values = values.flip(-1) if mirror else values
-        return (values.transpose(-1, -2) if side else values).contiguous()
+        return (values.transpose(-1, -2) if transpose else values).contiguous()
 
+    return _each(sample, turn)
+
+
+def cut(sample: Sample, top: int, left: int, side: int) -> Sample:
+    """Return a square part of a window."""
+    return _each(sample, lambda values: values[..., top : top + side, left : left + side])
+
+
+def _each(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
     layers = sample.layers
     if layers is not None:
-        layers = Layers(*(turn(plane) for plane in (layers.S, layers.T, layers.A, layers.z)))
-    return replace(sample, snowy=turn(sample.snowy), clean=turn(sample.clean), layers=layers)
+        layers = Layers(*(change(plane) for plane in (layers.S, layers.T, layers.A, layers.z)))
+    return replace(sample, snowy=change(sample.snowy), clean=change(sample.clean), layers=layers)
 
 
 def together(samples: Sequence[Sample]) -> Batch:
