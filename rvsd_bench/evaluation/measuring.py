@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rvsd_bench.metrics.temporal import TemporalMetric
 
 ON_REQUEST = frozenset({"tlp"})
-"""Metrics that are computed only where they are named: tLP costs as much as LPIPS does."""
+"""Metrics that are computed only where they are named: tLP keeps features of every method."""
 
 
 @dataclass(frozen=True)
