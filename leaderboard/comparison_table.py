@@ -19,7 +19,10 @@ from rvsd_bench.leaderboard.comparing import (
 from rvsd_bench.leaderboard.exports import LABELS, aligned, one_line, shown, signed
 from rvsd_bench.leaderboard.table import LOWER_IS_BETTER
 
-_HEAD = ("metric", "A", "B", "B - A", "95 % interval", "p", "p (Holm)", "B:A:equal", "detectable")
+_HEAD = (
+    *("metric", "A", "B", "B - A", "95 % interval", "Student's", "p", "p (Holm)", "B:A:equal"),
+    "detectable",
+)
 
 
 def text(comparison: Comparison) -> str:
@@ -36,24 +39,42 @@ def text(comparison: Comparison) -> str:
     ]
     table = aligned([_HEAD, *(_line(one) for one in comparison.differences)], left=1)
     verdicts = [_verdict(one, a, b) for one in comparison.differences]
-    return "\n".join([*head, *table, "", *verdicts, "", *_videos(comparison)]) + "\n"
+    parts = [*head, *table, "", *verdicts, "", *_legend(comparison), "", *_videos(comparison)]
+    return "\n".join(parts) + "\n"
 
 
 def _line(one: Difference) -> list[str]:
     name = one.metric
-    interval = "–"
-    if one.ci_lo is not None and one.ci_hi is not None:
-        interval = f"{signed(name, one.ci_lo)} to {signed(name, one.ci_hi)}"
     return [
         _label(name),
         shown(name, one.mean_a),
         shown(name, one.mean_b),
         signed(name, one.difference),
-        interval,
+        _interval(name, one.ci_lo, one.ci_hi),
+        _interval(name, one.t_lo, one.t_hi),
         f"{one.p:.3g}",
         f"{one.p_holm:.3g}",
         f"{one.b_wins}:{one.a_wins}:{one.equal}",
         shown(name, one.detectable),
+    ]
+
+
+def _interval(metric: str, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "–"
+    return f"{signed(metric, low)} to {signed(metric, high)}"
+
+
+def _legend(comparison: Comparison) -> list[str]:
+    """Say in words what the columns are."""
+    n = len(comparison.differences)
+    return [
+        "95 % interval: of B - A, if other source clips had been filmed; Student's: the one to",
+        "  believe where they are few",
+        "p: how often chance alone would make as large a difference (sign-flip test over source",
+        f"  clips); Holm: corrected for {n} metric{'s' * (n != 1)}; up to 0.05 the two are told apart",
+        "B:A:equal: on how many videos B is better, A is better, and neither",
+        "detectable: a true difference that such a test would find 8 times of 10; –: it finds none",
     ]
 
 

@@ -50,7 +50,7 @@ def _gathered(group: Group, rows: list[Row]) -> Repeats:
         if len(values) == len(rows):
             scores[metric] = (fmean(values), stdev(values))
     return Repeats(
-        ", ".join(dict.fromkeys(display_name(row) for row in rows)),
+        ", ".join(dict.fromkeys(row["method_name"] or display_name(row) for row in rows)),
         tuple(row["method_id"] for row in rows),
         tuple(row["train_seed"] for row in rows),
         scores,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -19,6 +20,7 @@ Row: TypeAlias = dict[str, str]
 LOWER_IS_BETTER = frozenset({"lpips", *TEMPORAL})
 UNPLACED = frozenset({"warp_err"})
 """Metrics on which nobody is best: a blur scores below the truth itself."""
+_DIGEST = re.compile("@[0-9a-f]{8}$")  # of a method's files, at the end of its id
 _VIDEO_NEEDS = (
     *("run_id", "protocol_hash", "method_id", "dataset", "split", "video", "n_frames", "metric"),
     *("mean", "status", "source_id"),
@@ -166,8 +168,16 @@ def _whole(cells: Row) -> Row:
 
 
 def display_name(row: Row) -> str:
-    """Return what a row is called: the unrestored frames are the input, whoever asked for them."""
-    return "Input" if row["source"] == "input" else row["method_name"] or row["method_id"]
+    """Return what a row is called: the unrestored frames are the input, whoever asked for them.
+
+    A method that was asked for with options is called by them too: median?k=3 and median?k=5 are
+    two methods.
+    """
+    if row["source"] == "input":
+        return "Input"
+    spec = _DIGEST.sub("", row["method_id"])
+    name = row["method_name"] or row["method_id"]
+    return spec if spec.startswith(f"{name}?") else name
 
 
 def number(row: Row, column: str) -> float | None:

@@ -13,7 +13,7 @@ from rvsd_bench.columns import LEADERBOARD, csv_lines, read_csv
 from rvsd_bench.leaderboard.exports import markdown, text_table
 from rvsd_bench.leaderboard.latex import latex
 from rvsd_bench.leaderboard.records import records
-from rvsd_bench.leaderboard.table import Group, Row, group
+from rvsd_bench.leaderboard.table import Group, Row, display_name, group
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "'=1", 'a,b\n"=2"']
 METRICS = {"PSNR": 2, "SSIM": 4, "LPIPS": 4}
@@ -130,3 +130,23 @@ def test_a_negative_number_stays_a_number(value: float) -> None:
     (part,) = group([row("a", 20.0, value, 0.1, lpips_t_lo=repr(value))])
     (stored,) = csv.DictReader("".join(csv_lines(LEADERBOARD, part.rows)).splitlines())
     assert (stored["ssim"], stored["lpips_t_lo"]) == (repr(value), repr(value))
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        ({"method_id": "median?k=3", "method_name": "median"}, "median?k=3"),
+        ({"method_id": "svdnet?weights=a.pt@0123abcd", "method_name": "svdnet"},
+         "svdnet?weights=a.pt"),
+        ({"method_id": "svdnet@0123abcd", "method_name": "svdnet"}, "svdnet"),
+        ({"method_id": "mine", "method_name": "mine"}, "mine"),
+        ({"method_id": "medianoid", "method_name": "median"}, "median"),
+        ({"method_id": "x?k=3", "method_name": ""}, "x?k=3"),
+        ({"method_id": "identity?k=3", "method_name": "identity", "source": "input"}, "Input"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_methods_that_differ_in_options_have_different_names(
+    cells: dict[str, str], shown: str
+) -> None:
+    assert display_name(row("a", 20.0, 0.9, 0.1) | cells) == shown
