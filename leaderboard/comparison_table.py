@@ -72,7 +72,7 @@ def _legend(comparison: Comparison) -> list[str]:
         "95 % interval: of B - A, if other source clips had been filmed; Student's: the one to",
         "  believe where they are few",
         "p: how often chance alone would make as large a difference (sign-flip test over source",
-        f"  clips); Holm: corrected for {n} metric{'s' * (n != 1)}; up to 0.05 the two are told apart",
+        f"  clips); Holm: corrected for {n} metric{'s' * (n != 1)}; up to 0.05 they are told apart",
         "B:A:equal: on how many videos B is better, A is better, and neither",
         "detectable: a true difference that such a test would find 8 times of 10; –: it finds none",
     ]
