@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rvsd_bench.columns import TEMPORAL, read_csv
-from rvsd_bench.errors import InputError
+from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.evaluation import measuring, protocol
 from rvsd_bench.evaluation.evaluating import Evaluation, evaluate
 from rvsd_bench.leaderboard.build import build
 from rvsd_bench.leaderboard.table import group, merge, read_run
 from rvsd_bench.media.images import read_image, write_png
-from rvsd_bench.metrics import CARDS, open_temporal
+from rvsd_bench.metrics import CARDS, open_metric, open_temporal
 from rvsd_bench.metrics.temporal import Flicker, Moment, Step, WarpingError
 
 LENGTHS = (5, 3, 1)
@@ -191,6 +191,30 @@ def test_a_lost_frame_costs_two_pairs_and_is_told_once(
     assert status["tof"] == ["undefined", "ok", "error", "error", "ok"]
     problems = json.loads((tmp_path / "run" / "validation.json").read_text())["problems"]
     assert [p["code"] for p in problems if p["level"] == "error"] == ["frame"]
+
+
+def test_tlp_beside_lpips_shares_features_and_changes_no_digit(
+    data: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        lpips = open_metric("lpips")
+    except MissingError as error:
+        pytest.skip(str(error).splitlines()[0])
+    models = ["identity", f"frames:{out}"]
+    apart = {
+        name: evaluate(models, data, metrics=[name]).summary[name] for name in ("lpips", "tlp")
+    }
+    seen: list[int] = []
+    trunk = type(lpips)._trunk
+    monkeypatch.setattr(type(lpips), "_trunk", lambda *a: seen.append(1) or trunk(*a))
+    together = evaluate(models, data, metrics=["lpips", "tlp"])
+    assert len(seen) == 3 * sum(LENGTHS)  # the truth and two methods, once for each frame
+    for name, values in apart.items():
+        assert list(together.summary[name]) == list(values)
+    frames = together.per_frame[together.per_frame.metric == "tlp"].value.dropna()
+    assert len(frames) == 2 * (4 + 2) and (frames > 0).any()
+    assert together.summary.tlp_truth[0] > 0
+    assert together.summary.weights_lpips[0] == lpips.weights.sha256
 
 
 def test_the_page_about_metrics_defines_every_one_and_every_column() -> None:
