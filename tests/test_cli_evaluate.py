@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -215,3 +216,18 @@ def test_a_dry_run_says_what_would_be_done(runner: Runner, data: Path, tmp_path:
     code, out, _ = run(*runner, *words)
     assert code == 0 and "1 videos, 3 frames" in out
     assert not (tmp_path / "run").exists()
+
+
+def test_the_table_says_how_many_videos_of_a_method_are_whole(
+    runner: Runner, data: Path, tmp_path: Path
+) -> None:
+    for side in ("clean", "snow"):
+        shutil.copytree(data / "test" / side / "00000", data / "test" / side / "00001")
+    shutil.copytree(data / "test" / "snow", tmp_path / "mine")
+    broken = tmp_path / "mine" / "00001" / "0001.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    words = ("identity", f"frames:{tmp_path / 'mine'}", "--data", data, "--metrics", "psnr")
+    code, out, err = run(*runner, *words, "--out", tmp_path / "run")
+    assert code == 5
+    assert out.splitlines()[-1].endswith("not ranked: 1 of 2 videos are whole")
+    assert "00001: frame 0001: mine/00001/0001.png is damaged" in err.splitlines()[-1]

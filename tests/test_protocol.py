@@ -7,14 +7,15 @@ import json
 import tomllib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from rvsd_bench.cli.protocol import protocol as command
-from rvsd_bench.errors import InputError
+from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.evaluation import protocol
 from rvsd_bench.evaluation.protocol import Protocol
-from rvsd_bench.metrics import CARDS
+from rvsd_bench.metrics import CARDS, calibration, open_metric
 from rvsd_bench.recipe import structure
 
 
@@ -85,3 +86,35 @@ def test_a_metric_without_settings_is_still_a_difference() -> None:
     found = protocol.diff(protocol.load("rvsd-2023"), protocol.load("realsnow85-2024"))
     assert {d.path for d in found} >= {"metrics.nima", "metrics.musiq", "metrics.psnr.color"}
     assert "metrics" not in {d.path for d in found}
+
+
+def test_vimp_2024_scores_the_calibration_pairs_as_its_script_does() -> None:
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    try:
+        pairs = list(calibration.pairs())
+    except MissingError as error:
+        pytest.skip(str(error))
+    found = protocol.load("vimp-2024")
+    assert (found.average, found.metrics["lpips"]) == ("macro", {"channels": "bgr"})
+    psnr, ssim = (open_metric(name, params=found.metrics[name]) for name in ("psnr", "ssim"))
+    values = []
+    for _, frame, clean in pairs:
+        channels = []
+        for c in range(3):
+            one, other = (side[..., c].astype(np.float64) for side in (frame, clean))
+            _, full = structural_similarity(
+                one, other, data_range=255, full=True, gaussian_weights=True, sigma=1.5,
+                use_sample_covariance=False,
+            )  # fmt: skip
+            channels.append(full[5:-5, 5:-5].mean())
+        values.append(ssim.score(frame, ssim.prepare(clean)))
+        assert values[-1] == pytest.approx(np.mean(channels), abs=1e-6)
+        witness = peak_signal_noise_ratio(clean, frame, data_range=255)
+        assert psnr.score(frame, psnr.prepare(clean)) == pytest.approx(witness, abs=1e-9)
+    clamped = open_metric("ssim", params={"color": "rgb"})
+    with_clamp = [clamped.score(frame, clamped.prepare(clean)) for _, frame, clean in pairs]
+    assert with_clamp == pytest.approx((0.67398, 0.93252, 0.98963, 0.96761, 0.63111), abs=1e-5)
+    assert with_clamp[0] - values[0] > 5e-4  # which the script does not count
+    _, frame, _ = pairs[0]
+    assert psnr.score(frame, psnr.prepare(frame)) == float("inf")

@@ -123,7 +123,9 @@ def _table(result: Evaluation) -> str:
     for row in rows:
         cells = [_cell(row, name, result.plan.card(name).decimals) for name in metrics]
         untrained = "untrained, not ranked" if row["trained"] == "false" else ""
-        mark = untrained if row["valid"] == "true" else "not ranked"
+        whole, videos = int(row["n_videos"]), len(result.plan.videos)
+        lost = f": {whole} of {videos} videos are whole" if 0 < whole < videos else ""
+        mark = untrained if row["valid"] == "true" else f"not ranked{lost}"
         lines.append([row["method_id"], *cells, mark])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["  ".join(x.ljust(w) for x, w in zip(line, widths)).rstrip() for line in lines]
