@@ -13,13 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvsd_bench.columns import LEADERBOARD, PER_VIDEO, SCHEMA_VERSION, csv_lines
 from rvsd_bench.errors import InputError, OutputError
 from rvsd_bench.files import sha256_bytes, write_json, write_text
 from rvsd_bench.leaderboard.card import Card, card_from
-from rvsd_bench.leaderboard.table import Row, Run, comparable, read_run
+from rvsd_bench.leaderboard.table import Row, Run, comparable, display_name, read_run
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 ENTRIES = "entries"
 _LOCK = ".lock"
@@ -179,7 +182,7 @@ def _carded(row: Row, card: Card | None) -> Row:
 
 def _keys(row: Row) -> list[Key]:
     """Return what no other row of a board may share: id and name, where rows are compared."""
-    names = (row["method_id"], row["method_name"] or row["method_id"])
+    names = (row["method_id"], display_name(row))
     same = {unicodedata.normalize("NFKC", name).casefold() for name in names}
     return [(name, *comparable(row)) for name in sorted(same)]
 
@@ -192,7 +195,7 @@ def _is_there(row: Row, taken: Mapping[Key, Row], board: Path) -> bool:
     same = ("method_id", "predictions_sha256")
     if all(row["predictions_sha256"] and row[n] == o[n] for o in others for n in same):
         return True
-    name = row["method_name"] or row["method_id"]
+    name = display_name(row)
     raise InputError(
         f"{board} has a row called {name!r} on these frames already: nothing is replaced; choose "
         "another name, such as one with a version"
@@ -222,6 +225,31 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 @contextmanager
+def _patiently(lock: BaseFileLock, board: Path) -> Iterator[None]:
+    """Hold a lock; wait for it as long as others who hold it in turn add to the board."""
+    from filelock import Timeout
+
+    while True:
+        before = _newest(board)
+        try:
+            lock.acquire()
+            break
+        except Timeout:
+            if _newest(board) == before:
+                raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _newest(board: Path) -> int:
+    """Return when an entry last came, in nanoseconds; 0 where there is none."""
+    entries = board / ENTRIES
+    return entries.stat().st_mtime_ns if entries.is_dir() else 0
+
+
+@contextmanager
 def _locked(board: Path) -> Iterator[None]:
     """Keep other processes from the board; refuse a folder that holds something else."""
     from filelock import FileLock, Timeout
@@ -233,7 +261,7 @@ def _locked(board: Path) -> Iterator[None]:
         raise InputError(f"{board} holds other files: name a new folder, or a board")
     try:
         board.mkdir(parents=True, exist_ok=True)
-        with FileLock(board / _LOCK, timeout=_PATIENCE_S):
+        with _patiently(FileLock(board / _LOCK, timeout=_PATIENCE_S), board):
             (board / ENTRIES).mkdir(exist_ok=True)
             yield
     except Timeout as error:

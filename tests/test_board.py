@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -263,6 +265,36 @@ def test_folders_that_are_no_boards_are_left_alone(tmp_path: Path) -> None:
         add(tmp_path / "photos", tmp_path / "board")
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.jpg"]
     assert not (tmp_path / "board").exists()
+
+
+def test_who_waits_for_others_that_add_in_turn_waits_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from filelock import FileLock
+
+    board = tmp_path / "board"
+    add(run(tmp_path / "a", [row("a", 20.0)]), board)
+    monkeypatch.setattr(boards, "_PATIENCE_S", 0.3)
+    busy = FileLock(board / ".lock", thread_local=False)
+    busy.acquire()
+
+    def others() -> None:
+        for number in range(10):  # together far longer than anyone's patience
+            time.sleep(0.1)
+            (board / "entries" / f".tmp.{number}").touch()
+        busy.release()
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    add(run(tmp_path / "b", [row("b", 20.0)]), board)
+    thread.join()
+    assert names(board) == ["a", "b"]
+
+
+def test_methods_that_differ_in_options_have_a_row_each(tmp_path: Path) -> None:
+    rows = [row(f"median?k={k}", 20.0, method_name="median") for k in (3, 5)]
+    add(run(tmp_path / "run", rows), tmp_path / "board")
+    assert names(tmp_path / "board") == ["median?k=3", "median?k=5"]
 
 
 def test_a_board_that_stays_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
