@@ -9,6 +9,10 @@ from rvsd_bench.baselines.precision import at_least_float32, full_precision
 from rvsd_bench.training.batches import FeatureExtractor
 
 EPS = 1e-6
+LEAST_ERROR = 1e-4
+"""A mean squared error that is as good as none: 40 dB."""
+COVERED, FEW = 0.1, 100
+"""The least coverage of what counts as snow, and the values below which a window has little."""
 
 
 def charbonnier(restored: Tensor, clean: Tensor, eps: float = EPS) -> Tensor:
@@ -27,6 +31,22 @@ def charbonnier_inside(
     """
     errors = torch.sqrt((restored - clean) ** 2 + eps).mean(-3, keepdim=True)
     return (errors * coverage).sum() / coverage.sum().clamp_min(1)
+
+
+def decibels(restored: Tensor, clean: Tensor, coverage: Tensor | None = None) -> Tensor:
+    """Return how far the PSNR of each window is below 40 dB, in tens of dB, a mean over windows.
+
+    4 + log10(mean squared error + 1e-4) for windows [B, T, 3, H, W]: 0 where nothing is wrong. A
+    window with little wrong counts as much as one with much, as it does in a mean of PSNRs. With
+    the `coverage` z [B, T, 1, H, W], only of what snow covers by more than a tenth; a few covered
+    pixels count little.
+    """
+    squares, axes = (restored - clean).square(), (1, 2, 3, 4)
+    if coverage is None:
+        return 4 + torch.log10(squares.mean(axes) + LEAST_ERROR).mean()
+    snowy = (coverage > COVERED).to(squares.dtype)
+    errors = (squares * snowy).sum(axes) / (squares.shape[2] * snowy.sum(axes) + FEW)
+    return 4 + torch.log10(errors + LEAST_ERROR).mean()
 
 
 def edges(restored: Tensor, clean: Tensor) -> Tensor:

@@ -17,7 +17,17 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.recipe import structure
 from rvsd_bench.training.batches import Batch, FeatureExtractor
 
-TERMS = frozenset({"charbonnier", "inside", "edges", "frequency", "perceptual"})
+TERMS = frozenset(
+    {
+        "charbonnier",
+        "inside",
+        "decibels",
+        "decibels_inside",
+        "edges",
+        "frequency",
+        "perceptual",
+    }
+)
 FEATURE_TERMS = frozenset({"perceptual"})
 UNLABELLED_TERMS: frozenset[str] = frozenset()
 
@@ -75,13 +85,17 @@ def image_terms(
 ) -> dict[str, Term]:
     """Return the image losses of a restored clip [B, T, 3, H, W], by name, still to be computed.
 
-    `inside` needs the coverage of rendered snow, `perceptual` a feature extractor.
+    `inside` and `decibels_inside` need the coverage of rendered snow, `perceptual` features.
     """
     clean, layers = batch.clean, batch.layers
     return {
         "charbonnier": lambda: losses.charbonnier(restored, clean),
         "inside": lambda: (
             None if layers is None else losses.charbonnier_inside(restored, clean, layers.z)
+        ),
+        "decibels": lambda: losses.decibels(restored, clean),
+        "decibels_inside": lambda: (
+            None if layers is None else losses.decibels(restored, clean, layers.z)
         ),
         "edges": lambda: losses.edges(restored, clean),
         "frequency": lambda: losses.focal_frequency(restored, clean),

@@ -54,6 +54,40 @@ def test_without_snow_nothing_is_lost_inside_it_and_gradients_are_finite() -> No
     assert float(found.detach()) == 0 and float(restored.grad.abs().max()) == 0
 
 
+def test_ten_decibels_below_forty_cost_one_in_each_window() -> None:
+    metrics = pytest.importorskip("skimage.metrics")
+    clean, noise = _pictures(3, 2, 3, 9, 8), _pictures(3, 2, 3, 9, 8, seed=1) - 0.5
+    restored = clean + noise * torch.tensor([0.1, 0.3, 1.0]).view(3, 1, 1, 1, 1)
+    psnr = [
+        metrics.peak_signal_noise_ratio(c.numpy(), r.numpy(), data_range=1)
+        for c, r in zip(clean, restored)
+    ]
+    floored = [-10 * np.log10(10 ** (-value / 10) + 1e-4) for value in psnr]
+    expected = (40 - np.mean(floored)) / 10
+    assert float(losses.decibels(restored, clean)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.decibels(clean, clean)) == pytest.approx(0, abs=1e-6)
+
+
+def test_decibels_inside_the_snow_are_those_of_covered_pixels_alone() -> None:
+    clean, coverage = torch.zeros(1, 1, 3, 40, 40), torch.zeros(1, 1, 1, 40, 40)
+    coverage[..., :20, :], coverage[..., 20:, :] = 0.5, 0.05
+    wrong, elsewhere = clean.clone(), clean.clone()
+    wrong[..., :20, :], elsewhere[..., 20:, :] = 0.1, 0.9
+    assert float(losses.decibels(elsewhere, clean, coverage)) == pytest.approx(0, abs=1e-6)
+    found = float(losses.decibels(wrong, clean, coverage))
+    assert found == pytest.approx(2, abs=0.03)  # 20 dB, but for the few values of the floor
+
+
+def test_decibels_of_what_is_right_have_finite_gradients() -> None:
+    restored = _pictures(2, 1, 3, 4, 4).requires_grad_()
+    nothing = torch.zeros(2, 1, 1, 4, 4)
+    total = losses.decibels(restored, restored.detach()) + losses.decibels(
+        restored, torch.zeros_like(restored), nothing
+    )
+    total.backward()
+    assert bool(restored.grad.isfinite().all())
+
+
 def test_edges_see_what_is_left_of_a_flake_and_no_shade_that_is_wrong_all_over() -> None:
     clean = _pictures(1, 1, 3, 6, 7)
     assert float(losses.edges(clean + 0.25, clean)) == pytest.approx(0, abs=1e-6)
