@@ -275,7 +275,7 @@ def test_a_folder_of_something_else_is_not_written_into(train: Run, tmp_path: Pa
 def test_workers_and_an_interrupt_change_no_weight(
     train: Run, clips: Path, recipe: Path, tmp_path: Path, heeds_interrupts: Callable[[], None]
 ) -> None:
-    recipe.write_text(RECIPE.replace("steps = 6", "steps = 400"))
+    recipe.write_text(RECIPE.replace("steps = 6", "steps = 60"))
     out = tmp_path / "parts"
     words = ["train", "svdnet", "--data", clips, "--recipe", recipe, "--out", out, "--cache",
              clips.parent / "cache", "--device", "cpu"]  # fmt: skip
@@ -293,7 +293,7 @@ def test_workers_and_an_interrupt_change_no_weight(
     assert process.returncode == 130
     assert "interrupted; the same command resumes" in told and "Traceback" not in told
     state = read_state(out)
-    assert state is not None and 3 <= state["tally"]["step"] < 400
+    assert state is not None and 3 <= state["tally"]["step"] < 60
     stopped = state["tally"]["step"]
     assert subprocess.run([*command, "--workers", "1"], timeout=400).returncode == 0
     assert train("--device", "cpu", out="whole").code == 0
