@@ -350,10 +350,14 @@ def test_clips_play_with_both_sides_at_one_moment_and_stop_when_told(
     while len(seen) < FRAMES and time.monotonic() < until:
         seen.add(browser.js(place))
     assert seen == {str(i) for i in range(FRAMES)}  # it goes round
-    browser.click(".player button")
-    assert browser.js("document.querySelector('.player button').textContent") == "Play"
-    stopped = int(browser.js(place))
+    label = "document.querySelector('.player button').textContent"
+    for told in ("Play", "Pause"):
+        browser.click(".player button")
+        assert browser.js(label) == told
     browser.js("document.querySelector('.player input').focus()")
+    browser.key("ArrowRight", 39)  # whoever looks at single frames wants them to stand still
+    assert browser.js(label) == "Play"
+    stopped = int(browser.js(place))
     for step in range(1, FRAMES + 1):
         browser.key("ArrowRight", 39) if stopped < FRAMES - 1 else browser.key("Home", 36)
         stopped = stopped + 1 if stopped < FRAMES - 1 else 0

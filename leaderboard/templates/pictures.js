@@ -53,9 +53,10 @@ for (const card of document.querySelectorAll(".comparison:has(.film)")) {
     run();
   };
   button.addEventListener("click", () => ask(!wanted));
-  place.addEventListener("input", () => {
-    ask(false);
-    show();
+  place.addEventListener("input", show);
+  place.addEventListener("pointerdown", () => ask(false));
+  place.addEventListener("keydown", event => {
+    if (event.key !== "Tab") ask(false);
   });
   still.addEventListener("change", () => ask(!still.matches));
   new IntersectionObserver(entries => {
