@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,16 +85,14 @@ def read_layers(
     J = tables(domain)[0][clean] / 65535
     hazy = J * T + A * (1 - T)
     if target == "network":
-        return _for_networks(clean, stored, T, z, A, hazy, domain)
+        return _for_networks(clean, stored, T, z, A, domain)
     S = A * (gain * p) - z * hazy
     return Layers(J, T, A, z, S, hazy + S, stored)
 
 
 def network_layers(frame: RenderedFrame) -> Layers:
     """Return a rendered frame as `read_layers(..., target="network")` returns a stored one."""
-    J, T, A = tables(frame.domain)[0][frame.clean] / 65535, frame.T, frame.A
-    hazy = J * T + A * (1 - T)
-    return _for_networks(frame.clean, frame.snowy, T, frame.z, A, hazy, frame.domain)
+    return _for_networks(frame.clean, frame.snowy, frame.T, frame.z, frame.A, frame.domain)
 
 
 def stored_layers(
@@ -109,8 +109,7 @@ def stored_layers(
     `transmission` and `coverage`; `a16` is the light of the air, uint16 [3] or [H, W, 3].
     """
     T, z, A = t16[..., None] / 65535, z16[..., None] / 65535, a16 / 65535
-    J = tables(domain)[0][clean] / 65535
-    return _for_networks(clean, stored, T, z, A, J * T + A * (1 - T), domain)
+    return _for_networks(clean, stored, T, z, A, domain)
 
 
 def meta_of(path: Path) -> tuple[str, NDArray[np.uint16] | None]:
@@ -132,18 +131,61 @@ def _for_networks(
     T: NDArray[np.float64],
     z: NDArray[np.float64],
     A: NDArray[np.float64],
-    hazy: NDArray[np.float64],
     domain: str,
 ) -> Layers:
-    shown = encode_srgb if domain == "linear" else np.asarray
-    J, I, A = clean / 255, stored / 255, shown(A)
-    contrast = J - A
-    power = np.sum(contrast**2, axis=2, keepdims=True)
-    kept = np.sum((shown(hazy) - A) * contrast, axis=2, keepdims=True)
-    # Where the clean frame has the colour of the air, haze changes nothing: any T would do.
-    fitted = np.where(power > 1e-9, kept / np.maximum(power, 1e-9), T)
-    T = np.clip(fitted, LEAST_T, 1)
-    return Layers(J, T, A, z, I - J * T - A * (1 - T), I, stored)
+    """Return the layers in display values; `T`, `z` and `A` are in the composing domain."""
+    decode, encode = _curves(domain)
+    light = np.broadcast_to(A, clean.shape)
+    shown = encode_srgb(A) if domain == "linear" else np.asarray(A)
+    fitted, rest = np.empty(T.shape), np.empty(clean.shape)
+    sides = np.ascontiguousarray(clean), np.ascontiguousarray(stored)
+    wide = np.broadcast_to(shown, clean.shape)
+    _fit(*sides, np.ascontiguousarray(T), light, wide, decode, encode, fitted, rest)
+    return Layers(clean / 255, fitted, shown, z, rest, stored / 255, stored)
+
+
+@lru_cache
+def _curves(domain: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the composing value of each 8-bit value, and 65537 display values over [0, 1].
+
+    Between two of the latter a straight line is within 1e-7 of the curve.
+    """
+    even = np.arange(65537) / 65536
+    return tables(domain)[0] / 65535, encode_srgb(even) if domain == "linear" else even
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _fit(
+    clean: Any,
+    stored: Any,
+    T: Any,
+    light: Any,
+    shown: Any,
+    decode: Any,
+    encode: Any,
+    fitted: Any,
+    rest: Any,
+) -> None:
+    """Fit T to the hazy frame in display values, over RGB, and give S the rest."""
+    for y in range(clean.shape[0]):
+        for x in range(clean.shape[1]):
+            power, kept = 0.0, 0.0
+            for c in range(3):
+                air = light[y, x, c]
+                place = 65536 * (air + (decode[clean[y, x, c]] - air) * T[y, x, 0])
+                first = min(int(place), 65535)
+                hazy = encode[first] + (place - first) * (encode[first + 1] - encode[first])
+                contrast = clean[y, x, c] / 255 - shown[y, x, c]
+                power += contrast * contrast
+                kept += (hazy - shown[y, x, c]) * contrast
+            # Where the clean frame has the colour of the air, haze changes nothing: any T would do.
+            best = kept / power if power > 1e-9 else T[y, x, 0]
+            best = min(max(best, LEAST_T), 1.0)
+            fitted[y, x, 0] = best
+            for c in range(3):
+                air = shown[y, x, c]
+                hazy = air + (clean[y, x, c] / 255 - air) * best
+                rest[y, x, c] = stored[y, x, c] / 255 - hazy
 
 
 def _meta(path: Path) -> tuple[str, int, NDArray[np.uint16] | None]:
