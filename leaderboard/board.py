@@ -143,7 +143,7 @@ def _entry(run: Run, card: Card | None) -> Entry:
     keys = [key for row in rows for key in _keys(row)]
     if twice := [key[0] for key in keys if keys.count(key) > 1]:
         raise InputError(f"{run.folder}: two rows are called {twice[0]!r}")
-    known = ("command", "environment", "weights", "run_id", "created_utc", "protocol")
+    known = ("command", "environment", "weights", "run_id", "created_utc", "protocol", "plugins")
     facts = {name: run.manifest[name] for name in known if name in run.manifest}
     cards_as_json = {name: found.as_dict() for name, found in cards.items()}
     videos = tuple(_texts(row, PER_VIDEO) for row in run.videos)

@@ -20,7 +20,7 @@ from rvsd_bench.leaderboard.statistics import (
     smallest_p,
     t_interval,
 )
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, number
+from rvsd_bench.leaderboard.table import number
 from rvsd_bench.resampling import bootstrap
 
 FEW_SOURCES = 10
@@ -56,13 +56,15 @@ class Difference:
     a_wins: int
     equal: int
     """On how many videos b is better, a is better, and neither."""
+    lower: bool
+    """Whether a lower value is better."""
 
     @property
     def better(self) -> str:
         """`a` or `b` if the difference is more than chance would make it, else an empty text."""
         if self.p_holm > ALPHA or self.difference == 0:
             return ""
-        return "b" if (self.difference < 0) == (self.metric in LOWER_IS_BETTER) else "a"
+        return "b" if (self.difference < 0) == self.lower else "a"
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,13 @@ def difference(paired: Paired, *, draws: int) -> Difference:
         wins,
         losses,
         len(paired.keys) - wins - losses,
+        paired.lower,
     )
 
 
 def count_wins(paired: Paired) -> tuple[int, int]:
     """Return on how many videos b is better, and on how many a is."""
-    gain = paired.a - paired.b if paired.metric in LOWER_IS_BETTER else paired.b - paired.a
+    gain = paired.a - paired.b if paired.lower else paired.b - paired.a
     return int(np.count_nonzero(gain > 0)), int(np.count_nonzero(gain < 0))
 
 
@@ -194,11 +197,13 @@ VIDEOS = ("split", "video", "source_id", "metric", "n_frames", "mean_a", "mean_b
 
 def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Return the rows of `comparison.csv`, one a metric."""
-    a, b = comparison.a.row, comparison.b.row
+    a, b, differences = comparison.a.row, comparison.b.row, comparison.differences
     shared = {name: a[name] for name in COMPARISON[:6]}
     shared |= {"run_a": a["run_id"], "method_a": a["method_id"]}
     shared |= {"run_b": b["run_id"], "method_b": b["method_id"]}
-    return [{**shared, **vars(one), "better": one.better or None} for one in comparison.differences]
+    figures = [{name: x for name, x in vars(d).items() if name != "lower"} for d in differences]
+    better = ({"better": one.better or None} for one in differences)
+    return [{**shared, **mine, **told} for mine, told in zip(figures, better)]
 
 
 def video_rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from rvsd_bench.leaderboard.comparing import (
     video_rows,
 )
 from rvsd_bench.leaderboard.exports import LABELS, aligned, one_line, shown, signed
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER
+from rvsd_bench.leaderboard.pairing import Paired
 
 _HEAD = (
     *("metric", "A", "B", "B - A", "95 % interval", "Student's", "p", "p (Holm)", "B:A:equal"),
@@ -46,7 +46,7 @@ def text(comparison: Comparison) -> str:
 def _line(one: Difference) -> list[str]:
     name = one.metric
     return [
-        _label(name),
+        _label(one),
         shown(name, one.mean_a),
         shown(name, one.mean_b),
         signed(name, one.difference),
@@ -78,8 +78,8 @@ def _legend(comparison: Comparison) -> list[str]:
     ]
 
 
-def _label(metric: str) -> str:
-    return f"{LABELS.get(metric, metric)} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+def _label(one: Difference | Paired) -> str:
+    return f"{LABELS.get(one.metric, one.metric)} {'↓' if one.lower else '↑'}"
 
 
 def _verdict(one: Difference, a: str, b: str) -> str:
@@ -96,10 +96,10 @@ def _videos(comparison: Comparison) -> list[str]:
     cells: dict[tuple[tuple[str, str], str], str] = {}
     for paired in comparison.videos:
         for key, gain in zip(paired.keys, (paired.b - paired.a).tolist()):
-            worse = gain > 0 if paired.metric in LOWER_IS_BETTER else gain < 0
+            worse = gain > 0 if paired.lower else gain < 0
             cells[key, paired.metric] = signed(paired.metric, gain) + ("*" if worse else " ")
     metrics = [paired.metric for paired in comparison.videos]
-    lines = [["B - A on", *(_label(metric) for metric in metrics)]]
+    lines = [["B - A on", *map(_label, comparison.videos)]]
     for key in keys:
         name = one_line("/".join(key))
         lines.append([name, *(cells.get((key, metric), "– ") for metric in metrics)])

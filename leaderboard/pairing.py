@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError, unknown
-from rvsd_bench.leaderboard.table import Row, Run, display_name, number
+from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Row, Run, display_name, number
 
 VideoKey = tuple[str, str]
 """Split and name of a video."""
@@ -65,6 +65,14 @@ class Entry:
         mine = (row for row in self._rows() if row["metric"] == metric)
         return {(row["split"], row["video"]): row for row in mine}
 
+    def lower(self, metric: str) -> bool:
+        """Tell whether a lower value is better; a run says it of metrics of other packages."""
+        if metric in LOWER_IS_BETTER:
+            return True
+        told = (facts.get("plugins") for facts in _runs(self.run))
+        cards = [known[metric] for known in told if isinstance(known, dict) and metric in known]
+        return any(isinstance(card, dict) and card.get("direction") == "lower" for card in cards)
+
     def metrics(self) -> list[str]:
         """Return the metrics that the method has scores of, in the order of the run."""
         return list(dict.fromkeys(row["metric"] for row in self._rows() if row["mean"]))
@@ -75,11 +83,17 @@ class Entry:
         return (row for row in self.run.videos if [row[name] for name in _SAME_RUN] == wanted)
 
 
-def _protocols(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Yield the protocol of a run, or those of the runs that were added to a board."""
+def _runs(run: Run) -> Iterator[Mapping[str, Any]]:
+    """Yield what is told of a run, or of those that were added to a board."""
     added = run.manifest.get("runs", ())
     for facts in (run.manifest, *(added if isinstance(added, list) else ())):
-        if isinstance(facts, dict) and isinstance(facts.get("protocol"), dict):
+        if isinstance(facts, dict):
+            yield facts
+
+
+def _protocols(run: Run) -> Iterator[Mapping[str, Any]]:
+    for facts in _runs(run):
+        if isinstance(facts.get("protocol"), dict):
             yield facts["protocol"]
 
 
@@ -95,6 +109,8 @@ class Paired:
     frames: NDArray[np.float64]
     a: NDArray[np.float64]
     b: NDArray[np.float64]
+    lower: bool
+    """Whether a lower value is better."""
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -205,6 +221,7 @@ def pair(a: Entry, b: Entry, metric: str) -> Paired:
         _column(ours, keys, "n_frames"),
         _column(ours, keys, "mean"),
         _column(theirs, keys, "mean"),
+        a.lower(metric),
     )
 
 

@@ -14,7 +14,7 @@ from rvsd_bench.columns import LEADERBOARD, read_csv
 from rvsd_bench.errors import InputError, MissingError
 from rvsd_bench.evaluation import measuring, protocol
 from rvsd_bench.evaluation.evaluating import evaluate
-from rvsd_bench.media.images import write_png
+from rvsd_bench.media.images import read_image, write_png
 from rvsd_bench.metrics import open_metric
 from rvsd_bench.metrics.plugins import open_plugin
 
@@ -278,3 +278,30 @@ def test_the_command_lists_and_prints_it(
     assert protocol.load("rvsd-2023+brightness").hash in shown and "brightness 1.2" in shown
     cli.main(["protocol", "diff", "rvsd-2023", own(tmp_path)], standalone_mode=False)
     assert "metrics.brightness.scale: None -> 2.0" in capsys.readouterr().out
+
+
+def test_compare_knows_which_way_a_plugin_is_better_also_from_a_board(
+    site: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rvsd_bench.cli import cli
+
+    for path in sorted((data / "test" / "clean").rglob("*.png")):
+        target = tmp_path / "mine" / path.relative_to(data / "test" / "clean")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_png(target, read_image(path) + np.uint8(2))
+    models = ["identity", f"mine=frames:{tmp_path / 'mine'}"]
+    evaluate(models, data, out=tmp_path / "run", metrics=["psnr", "brightness"])
+    cli.main(
+        ["leaderboard", "add", str(tmp_path / "run"), "--board", str(tmp_path / "board")],
+        standalone_mode=False,
+    )
+    for home in (tmp_path / "run", tmp_path / "board"):
+        capsys.readouterr()
+        words = ["leaderboard", "compare", str(home), "--a", "identity", "--b", "mine"]
+        cli.main(words, standalone_mode=False)
+        lines = capsys.readouterr().out.splitlines()
+        (line,) = [x for x in lines if x.startswith("brightness")][:1]
+        assert line.startswith("brightness ↓") and " 2:1:0 " in line  # 1, 3, 9 against 2, 2, 2
+        cli.main([*words, "--json"], standalone_mode=False)
+        rows = json.loads(capsys.readouterr().out)["metrics"]
+        assert [row["b_wins"] for row in rows if row["metric"] == "brightness"] == [2]
