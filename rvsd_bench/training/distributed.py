@@ -34,9 +34,12 @@ def joined(device: str) -> Iterator[Ranks]:
     if world == 1:
         yield Ranks()
         return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device == "cuda":
+        torch.cuda.set_device(local)  # where NCCL meets
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
-        yield Ranks(distributed.get_rank(), world, int(os.environ.get("LOCAL_RANK", "0")))
+        yield Ranks(distributed.get_rank(), world, local)
     finally:
         distributed.destroy_process_group()
 
