@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rvsd_bench.generators.pairs import SnowPairs
-from rvsd_bench.generators.recipes import Recipe, as_recipe, load_recipe, preset, preset_names
-from rvsd_bench.media.frame_cache import cache_clip, cache_folder
+from rvsd_bench.generators.recipes import (
+    Recipe,
+    as_recipe,
+    load_recipe,
+    preset,
+    preset_names,
+    recipe_names,
+)
+from rvsd_bench.media.frame_cache import CachedClip, cache_clip, cache_folder
 from rvsd_bench.media.reading import find_clips
 from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers, Source
@@ -36,50 +43,33 @@ class FreshSnow:
         """
         clips = find_clips([folder])
         kept = {clip: cache_clip(clip, cache_folder(clip, folder, cache)) for clip in clips}
-        digests = {clip: kept[clip].source_id for clip in clips}
-        held = held_out(digests.values())
-        snow = _snow(recipe.data.snow)
-        common: dict[str, Any] = {
-            "frames": recipe.frames,
-            "layers": True,
-            "motion": recipe.data.motion,
-            "depth": recipe.data.depth,
-        }
-        learned = [clip for clip in clips if digests[clip] not in held]
-        self._recipe, self._seed = recipe, seed
-        sides = [side for clip in learned for side in kept[clip].size]
-        wide = max(recipe.crop, min(2 * recipe.crop, *sides))
+        held = held_out(clip.source_id for clip in kept.values())
+        learned = [clip for clip in clips if kept[clip].source_id not in held]
+        seen = [clip for clip in clips if kept[clip].source_id in held] or learned
+        self._recipe, self._seed, data = recipe, seed, recipe.data
+        wide = max(recipe.crop, min(2 * recipe.crop, _shortest(learned, kept)))
         self._margin = wide - recipe.crop
         self._corners = CORNERS if self._margin else 1
-        self._uses = self._corners * (2 if recipe.data.flips else 1)
+        self._uses = self._corners * (2 if data.flips else 1)
         self._rendered: dict[int, tuple[int, Sample]] = {}
+        common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
+        common |= {"recipe": _snow(data.snow), "frames": recipe.frames, "layers": True}
         self._pairs = SnowPairs(
             learned,
-            snow,
             crop=wide,
             seed=seed,
-            cache=cache,
-            per_snowfall=max(1, recipe.data.per_snowfall // self._uses),
-            snowfalls=recipe.data.snowfalls,
+            per_snowfall=max(1, data.per_snowfall // self._uses),
+            snowfalls=data.snowfalls,
             **common,
         )
-        seen = [clip for clip in clips if digests[clip] in held] or learned
-        sides = [side for clip in seen for side in kept[clip].size]
         # One window of every clip in turn, each under a snowfall of its own.
+        side = max(recipe.crop, min(recipe.validation.size, _shortest(seen, kept)))
         self._judged = SnowPairs(
-            seen,
-            snow,
-            crop=max(recipe.crop, min(recipe.validation.size, *sides)),
-            seed=seed + 1,
-            cache=cache,
-            per_snowfall=1,
-            snowfalls=1,
-            **common,
+            seen, crop=side, seed=seed + 1, per_snowfall=1, snowfalls=1, **common
         )
-        self._windows = recipe.validation.clips
-        roles = ["held out" if digests[clip] in held else "train" for clip in clips]
         self.sources: Sequence[Source] = tuple(
-            Source(clip.name, digests[clip], role) for clip, role in zip(clips, roles, strict=True)
+            Source(clip.name, found.source_id, "held out" if found.source_id in held else "train")
+            for clip, found in kept.items()
         )
 
     def sample(self, step: int, place: int) -> Sample:
@@ -113,10 +103,16 @@ class FreshSnow:
 
     def validation(self) -> Sequence[Pair]:
         """Return windows of the held-out clips in turn."""
-        found = (self._judged[number] for number in range(self._windows))
+        found = (self._judged[number] for number in range(self._recipe.validation.clips))
         return [(sample["snowy"], sample["clean"]) for sample in found]
 
 
 def _snow(name: str) -> Recipe:
-    """Return a preset by its name, or a recipe by its file or the name of a shipped one."""
-    return as_recipe(preset(name)) if name in preset_names() else load_recipe(name)
+    """Return a preset or a shipped recipe by its name, or a recipe by its file."""
+    if name in preset_names():
+        return as_recipe(preset(name))
+    return load_recipe(f"{name}.toml" if f"{name}.toml" in recipe_names() else name)
+
+
+def _shortest(clips: Sequence[Path], kept: Mapping[Path, CachedClip]) -> int:
+    return min(min(kept[clip].size) for clip in clips)
