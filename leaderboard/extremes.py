@@ -55,7 +55,7 @@ class Extremes:
     first: int
     """The place of the method that is shown first: the best one with a rank, if any has."""
     levels: int
-    """The mean absolute error, of 255, at the upper end of the maps' colours."""
+    """The mean absolute error, of 255, at the upper end of the maps' colours; 0 without a truth."""
     videos: tuple[tuple[str, tuple[Still, ...]], ...]
 
 
@@ -78,7 +78,8 @@ def extremes(run: Run, index: Mapping[str, Any], purse: Purse) -> Extremes:
     metric = next((facts["metric"] for facts in told.values() if facts["metric"]), "")
     names = tuple(display_name(row) for row in rows)
     first = next((place for place, row in enumerate(rows) if row["rank"]), 0)
-    levels = int(index.get("error_levels", 0))
+    mapped = any(shot.error for _, stills in videos for still in stills for shot in still.shots)
+    levels = int(index.get("error_levels", 0)) if mapped else 0
     label = LABELS.get(metric, metric)
     return Extremes(run.folder.name, label, names, first, levels, tuple(videos))
 

@@ -214,6 +214,18 @@ def test_pictures_that_do_not_fit_are_left_out_and_stills_come_first(
     assert "3 more sets of pictures did not fit" in page  # the film of w, both videos' extremes
 
 
+def test_without_a_truth_there_are_no_maps_and_no_scale_for_them(tmp_path: Path) -> None:
+    run = _pictured(tmp_path)
+    for path in [*run.rglob("truth.*"), *run.rglob("errors/*")]:
+        path.unlink()
+    page, found = _embedded(tmp_path, run)
+    assert [name for name in found if "/0/" in name][-4:] == [
+        f"{v}/0/{of}.jpg" for v in "vw" for of in ("a", "input")
+    ]
+    assert "of 255 levels" not in page and "<label hidden>against" in page
+    assert "three frames of every video." in page
+
+
 @pytest.mark.parametrize("spoilt", [{"videos": []}, {"videos": {"v": {}, "w": 1}}, {"videos": 1}])
 def test_a_damaged_index_of_pictures_costs_the_films_and_not_the_page(
     tmp_path: Path, spoilt: dict[str, object]
