@@ -127,7 +127,8 @@ def test_the_calibration_pairs_give_the_official_values(trained: Metric) -> None
         pytest.skip(str(error))
     calibration.require_right(rows)
     official = (0.7237, 0.2572, 0.0508, 0.0521, 0.4253)
-    assert [row.value for row in rows] == pytest.approx(official, abs=1e-4)
+    native = [row.value for row in rows if row.backend == "native"]
+    assert native == pytest.approx(official, abs=1e-4)
 
 
 @pytest.mark.weights
