@@ -117,7 +117,7 @@ def fit_snow(magnitudes: NDArray[np.float64]) -> Mixture:
     return fit_mixture(magnitudes, GAUSSIANS, ("semivdn", "snow"), restarts=1, floor=1e-4)
 
 
-def divergence(p: Mixture, q: Mixture, points: int = 4096) -> float:
+def divergence(p: Mixture, q: Mixture, points: int = 512) -> float:
     """Return KL(p || q) of mixtures of one dimension, in nats.
 
     Mixtures have no closed form; in one dimension a sum over an even grid, 5 standard deviations
