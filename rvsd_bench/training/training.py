@@ -169,6 +169,8 @@ def _open(job: Job, ranks: Ranks, progress: Progress) -> Session:
     weighing = weigh(recipe, module, unlabelled=job.unlabelled is not None)
     for line in weighing.told:
         progress.say(line)
+    if job.unlabelled is not None and not recipe.semi.batch:
+        progress.say("--unlabeled is not looked at: the recipe's semi.batch is 0")
     seen = needs_features(module, weighing)
     features = open_features(recipe.features, device=device) if seen else None
     objective = open_objective(module, weighing.weights, features, recipe.settings)

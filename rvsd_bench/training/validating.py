@@ -92,13 +92,17 @@ def _view(network: nn.Module, snowy: Tensor, clean: Tensor, precision: str) -> V
 
 
 def _layers(found: Any, middle: int, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Return the layers that a network shows, at the size of the frame; channels as they are."""
-    layers = {}
+    """Return the layers that a network shows, at the size of the frame, [1 or 3, H, W] each.
+
+    Of layers that are features rather than pictures, as SemiVDN's are, it is the mean.
+    """
+    layers, shown = {}, getattr(found, "layers", found)
     for symbol, name in (("S", "snow"), ("T", "transmission"), ("A", "light"), ("z", "mask")):
-        value = getattr(found, name, getattr(found, symbol, None))
-        if isinstance(value, Tensor) and value.shape[-3] in (1, 3):
+        value = getattr(shown, name, None)
+        if isinstance(value, Tensor):
             layer = value[0, middle].float().cpu()
-            layers[symbol] = nn.functional.interpolate(layer[None], size, mode="nearest")[0]
+            layer = layer if len(layer) in (1, 3) else layer.mean(0, keepdim=True)
+            layers[symbol] = nn.functional.interpolate(layer[None], size)[0]
     return layers
 
 
