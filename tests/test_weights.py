@@ -211,6 +211,21 @@ def test_a_checkpoint_loses_its_wrapping(tmp_path: Path) -> None:
     assert list(weights.read_pickle(tmp_path / "c.pth")) == ["a"]
 
 
+@pytest.mark.parametrize("what", ["tensor", "list", "note", "nested"])
+def test_a_checkpoint_that_is_no_table_of_tensors_is_refused(tmp_path: Path, what: str) -> None:
+    torch = pytest.importorskip("torch")
+    one = torch.ones(2)
+    stored = {
+        "tensor": one,
+        "list": [one],
+        "note": {"a": one, "b": "text"},
+        "nested": {"params": 3},
+    }
+    torch.save(stored[what], tmp_path / "w.pth")
+    with pytest.raises(MissingError, match=r"w\.pth does not hold tensors by name"):
+        weights.read_pickle(tmp_path / "w.pth")
+
+
 # What follows: the same random numbers in the layouts of both sources.
 
 

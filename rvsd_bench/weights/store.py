@@ -310,5 +310,7 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise MissingError(f"{path} cannot be read as plain tensors: {reason}") from error
-    state = state.get("params", state)
+    state = state.get("params", state) if isinstance(state, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
+        raise MissingError(f"{path} does not hold tensors by name")
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
