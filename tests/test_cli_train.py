@@ -351,10 +351,13 @@ def test_data_that_cannot_be_learned_from_are_refused(
     for number in range(2):
         _make_clip(short / f"clip{number}", number, frames=2)
         _make_clip(small / f"clip{number}", number, size=(32, 16))
+    unpaired = tmp_path / "unpaired"
+    _make_clip(unpaired / "train" / "snow" / "00000", 0)
     cache = ("--cache", tmp_path / "cache")
     for data, words in (
         (tmp_path / "absent", "there is no"),
         (empty, "empty"),
+        (unpaired, "found no clips laid out as"),
         (short, "2 frames"),
         (small, "16 x 32"),
     ):
@@ -369,6 +372,15 @@ def test_absent_unlabelled_clips_are_named(train: Run, tmp_path: Path) -> None:
     refused = train("--unlabeled", tmp_path / "nowhere")
     assert refused.code == 2
     assert f"--unlabeled: there is no {tmp_path / 'nowhere'}" in refused.complaint
+
+
+def test_clips_that_the_recipe_has_no_use_for_are_passed_over_aloud(
+    train: Run, clips: Path, tmp_path: Path
+) -> None:
+    done = train("--unlabeled", clips, "--steps", "1")
+    assert done.code == 0 and "--unlabeled is not looked at: the recipe's semi.batch" in done.err
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert {source["role"] for source in card["data"]} == {"train", "held out"}
 
 
 @pytest.mark.parametrize(
