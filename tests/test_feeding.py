@@ -14,10 +14,12 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance
 
+from rvsd_bench.data import caching
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_source
 from rvsd_bench.generators import Recipe, read_layers
 from rvsd_bench.making.generating import generate
+from rvsd_bench.media import frame_cache, plane_cache
 from rvsd_bench.media.images import read_image, write_png
 from rvsd_bench.seeds import stream
 from rvsd_bench.training.augmenting import mixed, strengthened, turned
@@ -218,6 +220,22 @@ def test_layers_of_a_generated_dataset_are_the_stored_ones(dataset: Path, tmp_pa
                 cut = torch.from_numpy(value[:, left : left + 72].copy()).permute(2, 0, 1).float()
                 found = getattr(batch.layers, plane)[place, step]
                 assert torch.allclose(found, cut, atol=1e-6)
+
+
+def test_the_command_cache_decodes_all_that_training_reads(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = caching.cache(caching.plan(dataset, out=tmp_path / "cache"))
+    written = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*.npy"))
+    assert written == done.bytes + 128 * len(done.entries)  # and NumPy's headers
+    again = caching.plan(dataset, out=tmp_path / "cache")
+    assert again.bytes_to_write == 0
+    assert len(again.entries) == 4 * 2 + 4 * 2  # the sides, transmission and coverage
+    for module in (frame_cache, plane_cache):
+        name = "_write_frames" if module is frame_cache else "_write"
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("decoded again"))
+    feed = open_feed(dataset, _recipe(tmp_path), cache=tmp_path / "cache")
+    assert feed.batch(0).layers is not None
 
 
 def test_the_test_split_is_never_opened(dataset: Path, tmp_path: Path) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError
 from rvsd_bench.files import VIDEO_SUFFIXES
 from rvsd_bench.jobs import Shard, Task, Track, run_tasks, untracked
 from rvsd_bench.media.frame_cache import cache_clip, cache_folder, cached_bytes, open_cached
+from rvsd_bench.media.plane_cache import cache_planes, open_planes, planes_bytes
 from rvsd_bench.media.reading import find_clips, read_clip
+
+if TYPE_CHECKING:
+    from rvsd_bench.data.dataset import Video
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip and where its decoded frames lie, or will."""
+    """A clip, or a layer of one, and where its decoded frames lie, or will."""
 
     clip: Path
     folder: Path
@@ -23,6 +28,8 @@ class Entry:
     bytes: int
     kept: bool
     """The frames were there already."""
+    frame_ids: tuple[str, ...] | None = None
+    """Of a layer of a generated dataset, whose folder `clip` is; None for a clip."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +60,21 @@ class Caching:
 
 def clips_of(folder: Path) -> list[Path]:
     """List the clips of a folder of clips, or of a dataset, clean and snowy ones alike."""
+    return [clip for clip, frame_ids in _parts_of(folder) if frame_ids is None]
+
+
+def kept_planes(video: Video) -> tuple[str, ...]:
+    """Name the layers of a video that training reads; none unless it was generated with them."""
+    if video.layers is None or not (video.layers / "coverage").is_dir():
+        return ()
+    light = ("light",) if (video.layers / "light").is_dir() else ()
+    return ("transmission", "coverage", *light)
+
+
+def _parts_of(folder: Path) -> list[tuple[Path, tuple[str, ...] | None]]:
+    """List clips, and the folders of layers with the names of their frames."""
     try:
-        return find_clips([folder])
+        return [(clip, None) for clip in find_clips([folder])]
     except InputError as fault:
         from rvsd_bench.data.dataset import load
 
@@ -63,7 +83,13 @@ def clips_of(folder: Path) -> list[Path]:
         except RvsdBenchError:
             raise fault from None
     sides = {side for video in videos for side in (video.snowy, video.clean) if side is not None}
-    return sorted(side for side in sides if side.is_dir() or _is_video(side))
+    clips = sorted(side for side in sides if side.is_dir() or _is_video(side))
+    return [(clip, None) for clip in clips] + [
+        (video.layers / name, video.frame_ids)
+        for video in videos
+        for name in kept_planes(video)
+        if video.layers is not None
+    ]
 
 
 def _is_video(path: Path) -> bool:
@@ -75,17 +101,26 @@ def plan(
 ) -> Caching:
     """Find the clips, what their frames take, and which are there already; decode nothing."""
     entries, failed = [], []
-    clips = clips_of(folder)
-    for clip in clips if shard is None else shard.of(clips):
-        place = cache_folder(clip, folder, out)
+    parts = _parts_of(folder)
+    for part, frame_ids in parts if shard is None else shard.of(parts):
         try:
-            kept = None if force else open_cached(clip, place)
-            opened = kept or read_clip(clip)
+            entries.append(_entry(part, frame_ids, folder, out, force))
         except RvsdBenchError as error:
-            failed.append((str(clip), error))
-            continue
-        entries.append(Entry(clip, place, len(opened), cached_bytes(opened), kept is not None))
+            failed.append((str(part), error))
     return Caching(tuple(entries), tuple(failed))
+
+
+def _entry(
+    part: Path, frame_ids: tuple[str, ...] | None, root: Path, out: Path | None, force: bool
+) -> Entry:
+    if frame_ids is None:
+        place = cache_folder(part, root, out)
+        clip = None if force else open_cached(part, place)
+        opened = clip or read_clip(part)
+        return Entry(part, place, len(opened), cached_bytes(opened), clip is not None)
+    place = cache_folder(part.parent, root, out)
+    kept = not force and open_planes(part, frame_ids, place) is not None
+    return Entry(part, place, len(frame_ids), planes_bytes(part, frame_ids), kept, frame_ids)
 
 
 def cache(
@@ -115,7 +150,10 @@ def cache(
 
 def _decode(work: tuple[Entry, bool]) -> None:
     entry, force = work
-    cache_clip(entry.clip, entry.folder, force=force)
+    if entry.frame_ids is None:
+        cache_clip(entry.clip, entry.folder, force=force)
+    else:
+        cache_planes(entry.clip, entry.frame_ids, entry.folder)
 
 
 def free_bytes(folder: Path) -> int:

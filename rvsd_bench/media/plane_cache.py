@@ -37,19 +37,41 @@ class CachedPlanes:
         return {"file": self.file}
 
 
+def planes_bytes(folder: Path, frame_ids: Sequence[str]) -> int:
+    """Return the bytes that a layer's planes take, as the header of the first file tells."""
+    from rvsd_bench.media.images import read_size
+
+    height, width, mode = read_size(_files(folder, frame_ids)[0])
+    return len(frame_ids) * height * width * (6 if mode.startswith("rgb") else 2)
+
+
+def open_planes(folder: Path, frame_ids: Sequence[str], out: Path) -> CachedPlanes | None:
+    """Open what is kept of a layer; None if it is not there, or the layer changed since."""
+    kept = _kept(folder, frame_ids, out)
+    return CachedPlanes(kept) if _is_whole(kept, len(frame_ids)) else None
+
+
 def cache_planes(folder: Path, frame_ids: Sequence[str], out: Path) -> CachedPlanes:
     """Decode the files `folder`/<frame id>.png into `out` unless that is done already.
 
     They are 16-bit grey or RGB, all of one size. Raises InputError for a file that is absent or
     another kind of picture, OutputError where the disk is full.
     """
-    files = [folder / f"{name}.png" for name in frame_ids]
-    kept = out / f"{folder.parent.name}-{folder.name}.{_stamp(files)}.npy"
-    if not _is_whole(kept, len(files)):
+    kept = _kept(folder, frame_ids, out)
+    if not _is_whole(kept, len(frame_ids)):
         out.mkdir(parents=True, exist_ok=True)
-        _write(files, kept)
+        _write(_files(folder, frame_ids), kept)
         _remove_older(kept)
     return CachedPlanes(kept)
+
+
+def _files(folder: Path, frame_ids: Sequence[str]) -> list[Path]:
+    return [folder / f"{name}.png" for name in frame_ids]
+
+
+def _kept(folder: Path, frame_ids: Sequence[str], out: Path) -> Path:
+    stamp = _stamp(_files(folder, frame_ids))
+    return out / f"{folder.parent.name}-{folder.name}.{stamp}.npy"
 
 
 def _write(files: Sequence[Path], kept: Path) -> None:

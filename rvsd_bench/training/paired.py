@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rvsd_bench.clip import Clip
+from rvsd_bench.data.caching import kept_planes
 from rvsd_bench.data.dataset import Dataset, Video, open_clean, open_snowy
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_source
@@ -171,8 +172,7 @@ def _side(
     if files is not None and not path.is_dir():
         loose = open_snowy(video) if path == video.snowy else open_clean(video)
         return Side(loose, tuple(range(count)))
-    rate = None if files is None else video.fps
-    clip = cache_clip(path, cache_folder(path, dataset.root, cache), fps=rate)
+    clip = cache_clip(path, cache_folder(path, dataset.root, cache))
     if files is None:
         return Side(clip, tuple(range(count)))
     places = {name: index for index, name in enumerate(clip.facts["frames"])}
@@ -180,15 +180,14 @@ def _side(
 
 
 def _layers(dataset: Dataset, video: Video, cache: Path | None) -> KeptLayers | None:
-    home = video.layers
-    if home is None or not (home / "coverage").is_dir():
+    names = kept_planes(video)
+    if not names or video.layers is None:
         return None
-    domain, a16 = meta_of(home.parent.parent / "meta" / f"{video.name}.json")
-    out = cache_folder(home, dataset.root, cache)
-    names = (
-        ("transmission", "coverage") if a16 is not None else ("transmission", "coverage", "light")
-    )
-    kept = [cache_planes(home / name, video.frame_ids, out) for name in names]
+    domain, a16 = meta_of(video.layers.parent.parent / "meta" / f"{video.name}.json")
+    if a16 is None and "light" not in names:
+        raise InputError(f"{video.layers} lacks the folder light: run `generate` again")
+    out = cache_folder(video.layers, dataset.root, cache)
+    kept = [cache_planes(video.layers / name, video.frame_ids, out) for name in names]
     return KeptLayers(kept[0], kept[1], domain, a16, kept[2] if a16 is None else None)
 
 
