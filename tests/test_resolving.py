@@ -183,7 +183,7 @@ def test_every_preset_has_a_recipe_of_the_paper_and_one_for_a_cpu() -> None:
     configs = {"desnownet": desnownet, "semivdn": semivdn, "svdnet": svdnet}
     for baseline, config in configs.items():
         wanted = {f"{preset}-{kind}" for preset in config.PRESETS for kind in ("paper", "cpu")}
-        assert wanted == set(recipe_names(baseline))
+        assert wanted <= set(recipe_names(baseline))
 
 
 # ---------------------------------------------------------------- ablations
