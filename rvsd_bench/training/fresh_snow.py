@@ -21,7 +21,7 @@ from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers, Source
 from rvsd_bench.training.holding import held_out
 from rvsd_bench.training.recipe import TrainingRecipe
-from rvsd_bench.training.windows import Pair, Sample, cut, turned
+from rvsd_bench.training.windows import Pair, Sample, cut, packed, turned, unpacked
 
 CORNERS = 4
 
@@ -30,8 +30,9 @@ class FreshSnow:
     """Windows of clean clips under snowfalls of the recipe, with all their layers.
 
     To render costs as much per frame as per pixel. So twice as wide is rendered, where the clips
-    are large enough, and its four corners are learned from one after another; then once more
-    mirrored. Each place of a batch has its own such window at a time, and they do not end together.
+    are large enough, and its four corners are learned from; then once more mirrored. Between two
+    uses of a window come all the others of `data.windows`: where a few are learned from for several
+    steps in a row, a network follows them and forgets the rest.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class FreshSnow:
         self._margin = wide - recipe.crop
         self._corners = CORNERS if self._margin else 1
         self._uses = self._corners * (2 if data.flips else 1)
+        self._windows = max(recipe.batch, recipe.data.windows)
         self._rendered: dict[int, tuple[int, Sample]] = {}
         common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
         common |= {"recipe": _snow(data.snow), "frames": recipe.frames, "layers": True}
@@ -75,26 +77,29 @@ class FreshSnow:
     def sample(self, step: int, place: int) -> Sample:
         """Return a corner of a rendered window; its video is the clip, under whichever snow."""
         recipe = self._recipe
-        turn, use = divmod(step + place * self._uses // recipe.batch, self._uses)
-        number = turn * recipe.batch + place
-        found = self._window(number, place)
+        count = self._windows
+        turn, slot = divmod(step * recipe.batch + place, count)
+        # They do not all end together: that would hold up training now and then.
+        turn, use = divmod(turn + slot * self._uses // count, self._uses)
+        number = turn * count + slot
+        found = self._window(number, slot)
         first, mirrored, sideways = stream(self._seed, "corners", number).random(3)
         again, corner = divmod(use, self._corners)
         row, column = divmod((corner + int(first * self._corners)) % self._corners, 2)
-        part = cut(found, row * self._margin, column * self._margin, recipe.crop)
+        part = unpacked(cut(found, row * self._margin, column * self._margin, recipe.crop))
         mirror = recipe.data.flips and (mirrored < 0.5) != bool(again)
         transpose = recipe.data.transposes and bool((sideways < 0.5) != (corner % 2 == 1))
         return turned(part, mirror=mirror, transpose=transpose)
 
-    def _window(self, number: int, place: int) -> Sample:
-        """Return a rendered window; it is kept until the same place needs another."""
-        kept, window = self._rendered.get(place, (None, None))
+    def _window(self, number: int, slot: int) -> Sample:
+        """Return a rendered window; it is kept, packed, until its slot needs another."""
+        kept, window = self._rendered.get(slot, (None, None))
         if window is None or kept != number:
             found = self._pairs[number]
             layers = Layers(found["S"], found["T"], found["A"], found["z"])
             clip = self._pairs.cut(number).clip
-            window = Sample(found["snowy"], found["clean"], layers, clip)
-            self._rendered[place] = number, window
+            window = packed(Sample(found["snowy"], found["clean"], layers, clip))
+            self._rendered[slot] = number, window
         return window
 
     def __getstate__(self) -> dict[str, Any]:

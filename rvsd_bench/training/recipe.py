@@ -57,6 +57,9 @@ class Data:
     """Samples from one snowfall before another begins."""
     snowfalls: int = bounded(8, 1, 1024)
     """How many snow at a time."""
+    windows: int = bounded(32, 1, 4096)
+    """Rendered windows that are learned from in turn, over clean footage; each is kept for several
+    samples. More mix batches better and take memory: 17 bytes a pixel and frame."""
     depth: str = "auto"
     motion: str = "auto"
     flips: bool = True

@@ -56,9 +56,37 @@ def turned(sample: Sample, *, mirror: bool, transpose: bool) -> Sample:
     return _each(sample, turn)
 
 
-def cut(sample: Sample, top: int, left: int, side: int) -> Sample:
-    """Return a square part of a window."""
-    return _each(sample, lambda values: values[..., top : top + side, left : left + side])
+@dataclass(frozen=True)
+class Packed:
+    """A window in a third of the memory, so that hundreds can be kept."""
+
+    snowy: Tensor
+    """[T, 3, h, w], uint8, as `clean`."""
+    clean: Tensor
+    light: Tensor
+    """A [T, 3, h, w] in float16, as T and z [T, 1, h, w]."""
+    transmission: Tensor
+    coverage: Tensor
+    video: int
+
+
+def pack(snowy: Tensor, clean: Tensor, layers: Layers, video: int) -> Packed:
+    """Return a window as it is kept; what S is follows from the others."""
+    pictures = ((values * 255).round().to(torch.uint8) for values in (snowy, clean))
+    return Packed(*pictures, layers.A.half(), layers.T.half(), layers.z.half(), video)
+
+
+def unpack(packed: Packed, top: int, left: int, side: int) -> Sample:
+    """Return a square part of a window: pictures exact, A, T, z to 11 bits, S from eq. 1."""
+
+    def part(values: Tensor) -> Tensor:
+        return values[..., top : top + side, left : left + side].float()
+
+    snowy, clean = part(packed.snowy).div_(255), part(packed.clean).div_(255)
+    light, transmission = part(packed.light), part(packed.transmission)
+    snow = snowy - clean * transmission - light * (1 - transmission)
+    layers = Layers(snow, transmission, light, part(packed.coverage))
+    return Sample(snowy, clean, layers, packed.video)
 
 
 def _each(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
