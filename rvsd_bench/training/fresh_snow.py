@@ -21,7 +21,7 @@ from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers, Source
 from rvsd_bench.training.holding import held_out
 from rvsd_bench.training.recipe import TrainingRecipe
-from rvsd_bench.training.windows import Pair, Sample, cut, packed, turned, unpacked
+from rvsd_bench.training.windows import Packed, Pair, Sample, pack, turned, unpack
 
 CORNERS = 4
 
@@ -53,7 +53,7 @@ class FreshSnow:
         self._corners = CORNERS if self._margin else 1
         self._uses = self._corners * (2 if data.flips else 1)
         self._windows = max(recipe.batch, recipe.data.windows)
-        self._rendered: dict[int, tuple[int, Sample]] = {}
+        self._rendered: dict[int, tuple[int, Packed]] = {}
         common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
         common |= {"recipe": _snow(data.snow), "frames": recipe.frames, "layers": True}
         self._pairs = SnowPairs(
@@ -86,19 +86,19 @@ class FreshSnow:
         first, mirrored, sideways = stream(self._seed, "corners", number).random(3)
         again, corner = divmod(use, self._corners)
         row, column = divmod((corner + int(first * self._corners)) % self._corners, 2)
-        part = unpacked(cut(found, row * self._margin, column * self._margin, recipe.crop))
+        part = unpack(found, row * self._margin, column * self._margin, recipe.crop)
         mirror = recipe.data.flips and (mirrored < 0.5) != bool(again)
         transpose = recipe.data.transposes and bool((sideways < 0.5) != (corner % 2 == 1))
         return turned(part, mirror=mirror, transpose=transpose)
 
-    def _window(self, number: int, slot: int) -> Sample:
+    def _window(self, number: int, slot: int) -> Packed:
         """Return a rendered window; it is kept, packed, until its slot needs another."""
         kept, window = self._rendered.get(slot, (None, None))
         if window is None or kept != number:
             found = self._pairs[number]
             layers = Layers(found["S"], found["T"], found["A"], found["z"])
             clip = self._pairs.cut(number).clip
-            window = packed(Sample(found["snowy"], found["clean"], layers, clip))
+            window = pack(found["snowy"], found["clean"], layers, clip)
             self._rendered[slot] = number, window
         return window
 

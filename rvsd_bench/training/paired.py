@@ -116,7 +116,7 @@ class Paired:
     def sample(self, step: int, place: int) -> Sample:
         """Return a window; each step draws its sources anew, none twice while there are enough."""
         order = np.argsort(stream(self._seed, "paired sources", step).random(len(self._sources)))
-        which = int(order[0])
+        which = int(order[place % len(order)])
         films = self._films[self._sources[which]]
         chance = stream(self._seed, "paired window", step, place)
         film = films[int(chance.random() * len(films))]
