@@ -53,7 +53,9 @@ def _frames(folder: Path, number: int, size: tuple[int, int] = (72, 96), count: 
 def _recipe(root: Path, **changes: Any) -> TrainingRecipe:
     snow = root / "snow.toml"
     snow.write_text(SNOW)
-    data = Data(str(snow), per_snowfall=64, snowfalls=2, depth="constant:30", motion="static")
+    data = Data(
+        str(snow), per_snowfall=64, snowfalls=2, windows=2, depth="constant:30", motion="static"
+    )
     plain = TrainingRecipe(
         "svdnet", 10, batch=2, frames=3, crop=32, losses={"charbonnier": 1.0}, data=data,
         validation=Validation(clips=3, size=48),
