@@ -227,7 +227,9 @@ def test_another_version_of_a_plugin_is_another_run(site: Path, data: Path, tmp_
 def test_a_protocol_of_ones_own_is_named_by_its_file(
     site: Path, data: Path, tmp_path: Path
 ) -> None:
-    found = evaluate(["identity"], data, protocol=own(tmp_path), metrics=["brightness"])
+    out = tmp_path / "run"
+    found = evaluate(["identity"], data, out=out, protocol=own(tmp_path), metrics=["brightness"])
+    assert "--protocol mine-1.toml " in json.loads((out / "manifest.json").read_text())["command"]
     (score,) = [result.scores["brightness"]["00002"] for result in found.results]
     assert set(score.values.values()) == {18.0}  # twice, as the file says
 

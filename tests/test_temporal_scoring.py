@@ -21,6 +21,7 @@ from rvsd_bench.leaderboard.table import group, merge, read_run
 from rvsd_bench.media.images import read_image, write_png
 from rvsd_bench.metrics import CARDS, open_metric, open_temporal
 from rvsd_bench.metrics.temporal import Flicker, Moment, Step, WarpingError
+from rvsd_bench.weights.store import WeightsFile
 
 LENGTHS = (5, 3, 1)
 NAMES = ["psnr", "warp_err", "tof", "flicker"]
@@ -238,6 +239,23 @@ def test_tlp_is_asked_for_and_the_others_come_along_outside_of_the_hash() -> Non
     assert measuring._temporal(vimp)["tlp"] == {"channels": "bgr"}
     with pytest.raises(InputError, match="'realsnow85-2024' does not define metric 'tof'"):
         measuring.choose(protocol.load("realsnow85-2024"), ["tof"])
+
+
+def test_the_weights_that_lpips_and_tlp_share_make_one_custom_protocol() -> None:
+    official = protocol.load("rvsd-2023")
+    file = WeightsFile("lpips", Path("other.safetensors"), 1, "a" * 64, "BSD", "custom")
+    lpips, tlp = (measuring.Measure(CARDS[name], {}, "native", file) for name in ("lpips", "tlp"))
+    assert measuring.custom(official, [lpips]) == measuring.custom(official, [lpips, tlp])
+    assert measuring.custom(official, []) == official
+
+
+def test_scores_of_another_version_of_the_benchmark_are_not_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluate(["identity"], data, out=tmp_path / "run", metrics=["tof"]).scored == 3
+    assert evaluate(["identity"], data, out=tmp_path / "run", metrics=["tof"]).scored == 0
+    monkeypatch.setattr(measuring, "BENCHMARK_VERSION", "2")
+    assert evaluate(["identity"], data, out=tmp_path / "run", metrics=["tof"]).scored == 3
 
 
 def test_tables_name_the_floor_and_call_nobody_best_on_the_raw_error(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rvsd_bench import registry
 from rvsd_bench.columns import TEMPORAL
 from rvsd_bench.errors import InputError, MissingError, unknown
-from rvsd_bench.evaluation.protocol import Protocol
+from rvsd_bench.evaluation.protocol import BENCHMARK_VERSION, Protocol
 from rvsd_bench.metrics import (
     BACKENDS,
     CARDS,
@@ -54,6 +54,8 @@ class Measure:
         digest = self.weights.sha256 if self.weights else None
         facts = {"params": dict(self.params), "backend": self.backend, "weights": digest}
         facts |= {"package": self.package} if self.package else {}
+        # What was scored by version 1 does not say so.
+        facts |= {"benchmark": BENCHMARK_VERSION} if BENCHMARK_VERSION != "1" else {}
         return json.dumps(facts | {"device": device if self.weights else "cpu"}, sort_keys=True)
 
     def open(self, device: str) -> Metric:
@@ -125,7 +127,8 @@ def custom(protocol: Protocol, measures: Iterable[Measure]) -> Protocol:
     Weights that are not those on record make another protocol, so that nothing is ranked with the
     official numbers, nor with those of yet other weights.
     """
-    others = [m.weights.sha256 for m in measures if m.weights and m.weights.status != "verified"]
+    # LPIPS and tLP share their weights, which count once.
+    others = {m.weights.sha256 for m in measures if m.weights and m.weights.status != "verified"}
     if not others:
         return protocol
     digest = hashlib.sha256("".join(sorted(others)).encode()).hexdigest()

@@ -20,7 +20,7 @@ from rvsd_bench.evaluation.environment import (
 )
 from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.planning import Plan
-from rvsd_bench.evaluation.protocol import BENCHMARK_VERSION
+from rvsd_bench.evaluation.protocol import BENCHMARK_VERSION, names
 from rvsd_bench.evaluation.runfiles import write_table
 from rvsd_bench.evaluation.summary import Score, VideoScores, summarise
 from rvsd_bench.evaluation.tabulating import Gathered, Result
@@ -261,7 +261,7 @@ def _command(plan: Plan) -> str:
     words = [
         *("rvsd-bench", "evaluate", *(method.given for method in plan.methods)),
         *("--data", plan.dataset.name, "--split", plan.split),
-        *("--protocol", plan.protocol.id.partition("+")[0]),
+        *("--protocol", _protocol(plan)),
         *("--metrics", ",".join(plan.metrics)),
         *(("--backend", "pyiqa") if _by_pyiqa(plan) else ()),
         *(word for file in _others(plan) for word in ("--weights-allow", file)),
@@ -272,7 +272,14 @@ def _command(plan: Plan) -> str:
     return shlex.join(words)
 
 
+def _protocol(plan: Plan) -> str:
+    """Return the protocol as a command names it: by its id, or one's own by a file called so."""
+    own = plan.protocol.id.partition("+")[0]
+    return own if own in names() else f"{own}.toml"
+
+
 def _others(plan: Plan) -> list[str]:
     """Return the texts that `--weights-allow` wants for weights that are not those on record."""
     files = [measure.weights for measure in plan.measures if measure.weights]
-    return [f"{file.key}={file.sha256}" for file in files if file.status != "verified"]
+    others = (f"{file.key}={file.sha256}" for file in files if file.status != "verified")
+    return list(dict.fromkeys(others))
