@@ -145,6 +145,11 @@ def _entry(run: Run, card: Card | None) -> Entry:
         raise InputError(f"{run.folder}: two rows are called {twice[0]!r}")
     known = ("command", "environment", "weights", "run_id", "created_utc", "protocol", "plugins")
     facts = {name: run.manifest[name] for name in known if name in run.manifest}
+    facts["methods"] = [
+        {"id": row["method_id"], "spec": told["spec"]}
+        for row in rows
+        if "spec" in (told := run.method(row))
+    ]
     cards_as_json = {name: found.as_dict() for name, found in cards.items()}
     videos = tuple(_texts(row, PER_VIDEO) for row in run.videos)
     return Entry(rows, videos, cards_as_json, facts)

@@ -52,17 +52,22 @@ class Difference:
     smallest_p: float
     detectable: float | None
     """The true difference that would be found 8 times of 10."""
-    b_wins: int
-    a_wins: int
-    equal: int
+    b_wins: int | None
+    a_wins: int | None
+    equal: int | None
     """On how many videos b is better, a is better, and neither."""
-    lower: bool
-    """Whether a lower value is better."""
+    lower: bool | None
+    """Whether a lower value is better; None where neither way is, and nobody wins."""
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the difference is more than chance would make it."""
+        return self.p_holm <= ALPHA and self.difference != 0
 
     @property
     def better(self) -> str:
         """`a` or `b` if the difference is more than chance would make it, else an empty text."""
-        if self.p_holm > ALPHA or self.difference == 0:
+        if self.lower is None or not self.told_apart:
             return ""
         return "b" if (self.difference < 0) == self.lower else "a"
 
@@ -120,6 +125,7 @@ def difference(paired: Paired, *, draws: int) -> Difference:
     low, high = bootstrap(sums, counts, draws=draws) if several else (None, None)
     t_low, t_high = t_interval(sums, counts) if several else (None, None)
     wins, losses = count_wins(paired)
+    outcomes = (wins, losses, len(paired.keys) - wins - losses)
     p = sign_flip_p(sums)
     return Difference(
         paired.metric,
@@ -137,9 +143,7 @@ def difference(paired: Paired, *, draws: int) -> Difference:
         p,
         smallest_p(len(sums)),
         detectable(sums, counts) if several else None,
-        wins,
-        losses,
-        len(paired.keys) - wins - losses,
+        *(outcomes if paired.lower is not None else (None, None, None)),
         paired.lower,
     )
 

@@ -54,7 +54,7 @@ def _line(one: Difference) -> list[str]:
         _interval(name, one.t_lo, one.t_hi),
         f"{one.p:.3g}",
         f"{one.p_holm:.3g}",
-        f"{one.b_wins}:{one.a_wins}:{one.equal}",
+        "–" if one.lower is None else f"{one.b_wins}:{one.a_wins}:{one.equal}",
         shown(name, one.detectable),
     ]
 
@@ -79,7 +79,8 @@ def _legend(comparison: Comparison) -> list[str]:
 
 
 def _label(one: Difference | Paired) -> str:
-    return f"{LABELS.get(one.metric, one.metric)} {'↓' if one.lower else '↑'}"
+    arrow = {True: " ↓", False: " ↑", None: ""}[one.lower]
+    return f"{LABELS.get(one.metric, one.metric)}{arrow}"
 
 
 def _verdict(one: Difference, a: str, b: str) -> str:
@@ -87,6 +88,8 @@ def _verdict(one: Difference, a: str, b: str) -> str:
     if one.better:
         winner, loser = (b, a) if one.better == "b" else (a, b)
         return f"{label}: {winner} is better than {loser}"
+    if one.told_apart:
+        return f"{label}: the two differ; neither way is better, nearer to the truth's own is"
     return f"{label}: the two cannot be told apart"
 
 
@@ -96,7 +99,7 @@ def _videos(comparison: Comparison) -> list[str]:
     cells: dict[tuple[tuple[str, str], str], str] = {}
     for paired in comparison.videos:
         for key, gain in zip(paired.keys, (paired.b - paired.a).tolist()):
-            worse = gain > 0 if paired.lower else gain < 0
+            worse = paired.lower is not None and (gain > 0 if paired.lower else gain < 0)
             cells[key, paired.metric] = signed(paired.metric, gain) + ("*" if worse else " ")
     metrics = [paired.metric for paired in comparison.videos]
     lines = [["B - A on", *map(_label, comparison.videos)]]

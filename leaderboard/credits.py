@@ -24,10 +24,9 @@ def card_of(row: Row, runs: Sequence[Run]) -> Mapping[str, Any]:
     for run in runs:
         if not any(row["run_id"] == own["run_id"] for own in run.rows):
             continue
-        methods = run.manifest.get("methods")
-        own_cards = {m.get("id"): m.get("card") for m in methods or () if isinstance(m, dict)}
-        cards = run.manifest.get("cards", own_cards)  # those of a board lie beside each other
-        card = cards.get(row["method_id"]) if isinstance(cards, dict) else None
+        cards = run.manifest.get("cards")  # those of a board lie beside each other
+        own = run.method(row).get("card")
+        card = cards.get(row["method_id"]) if isinstance(cards, dict) else own
         if isinstance(card, dict):
             return card
     return {}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError, unknown
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Row, Run, display_name, number
+from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, UNPLACED, Row, Run, display_name, number
 
 VideoKey = tuple[str, str]
 """Split and name of a video."""
@@ -62,37 +63,35 @@ class Entry:
 
     def videos(self, metric: str) -> dict[VideoKey, Row]:
         """Return the rows of `per_video.csv` for one metric."""
-        mine = (row for row in self._rows() if row["metric"] == metric)
+        mine = (row for row in self._rows if row["metric"] == metric)
         return {(row["split"], row["video"]): row for row in mine}
 
-    def lower(self, metric: str) -> bool:
-        """Tell whether a lower value is better; a run says it of metrics of other packages."""
+    def lower(self, metric: str) -> bool | None:
+        """Tell whether a lower value is better, None where neither way is.
+
+        A run says it of metrics of other packages.
+        """
+        if metric in UNPLACED:
+            return None
         if metric in LOWER_IS_BETTER:
             return True
-        told = (facts.get("plugins") for facts in _runs(self.run))
+        told = (facts.get("plugins") for facts in self.run.facts())
         cards = [known[metric] for known in told if isinstance(known, dict) and metric in known]
         return any(isinstance(card, dict) and card.get("direction") == "lower" for card in cards)
 
     def metrics(self) -> list[str]:
         """Return the metrics that the method has scores of, in the order of the run."""
-        return list(dict.fromkeys(row["metric"] for row in self._rows() if row["mean"]))
+        return list(dict.fromkeys(row["metric"] for row in self._rows if row["mean"]))
 
-    def _rows(self) -> Iterator[Row]:
-        """Yield the videos of this row: a board holds others of the same method."""
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        """The videos of this row: a board holds others of the same method."""
         wanted = [self.row[name] for name in _SAME_RUN]
-        return (row for row in self.run.videos if [row[name] for name in _SAME_RUN] == wanted)
-
-
-def _runs(run: Run) -> Iterator[Mapping[str, Any]]:
-    """Yield what is told of a run, or of those that were added to a board."""
-    added = run.manifest.get("runs", ())
-    for facts in (run.manifest, *(added if isinstance(added, list) else ())):
-        if isinstance(facts, dict):
-            yield facts
+        return tuple(row for row in self.run.videos if [row[name] for name in _SAME_RUN] == wanted)
 
 
 def _protocols(run: Run) -> Iterator[Mapping[str, Any]]:
-    for facts in _runs(run):
+    for facts in run.facts():
         if isinstance(facts.get("protocol"), dict):
             yield facts["protocol"]
 
@@ -109,8 +108,8 @@ class Paired:
     frames: NDArray[np.float64]
     a: NDArray[np.float64]
     b: NDArray[np.float64]
-    lower: bool
-    """Whether a lower value is better."""
+    lower: bool | None
+    """Whether a lower value is better; None where neither way is."""
 
     @property
     def weights(self) -> NDArray[np.float64]:

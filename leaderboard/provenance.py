@@ -65,9 +65,7 @@ def _commands(run: Run, facts: Mapping[str, Any]) -> list[str]:
 
 def _model(run: Run, row: Row) -> dict[str, str]:
     """Return who made a row, and the digests by which it can be checked."""
-    methods = run.manifest.get("methods", ())
-    found = (m for m in methods if isinstance(m, dict) and m.get("id") == row["method_id"])
-    own: Mapping[str, Any] = next(found, {})
+    own = run.method(row)
     card = card_of(row, [run])
     return {
         "name": display_name(row),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -41,6 +41,23 @@ class Run:
     def slug(self, method_id: str) -> str:
         """Return the name that a method's files have in this run."""
         return str(self.manifest.get("slugs", {}).get(method_id, method_id))
+
+    def facts(self) -> Iterator[Mapping[str, Any]]:
+        """Yield what is told of the run or, if it is a board, of those that were added to it."""
+        added = self.manifest.get("runs", ())
+        for facts in (self.manifest, *(added if isinstance(added, list) else ())):
+            if isinstance(facts, dict):
+                yield facts
+
+    def method(self, row: Row) -> Mapping[str, Any]:
+        """Return what is told of the method of a row, such as its `spec`; empty if nothing is."""
+        for facts in self.facts():
+            methods = facts.get("methods")
+            for method in methods if isinstance(methods, list) else ():
+                mine = facts.get("run_id", row["run_id"]) == row["run_id"]
+                if mine and isinstance(method, dict) and method.get("id") == row["method_id"]:
+                    return method
+        return {}
 
 
 @dataclass(frozen=True)

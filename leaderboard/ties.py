@@ -28,9 +28,10 @@ def judged(group: Group, runs: Sequence[Run]) -> Group:
     """
     if group.reported:
         return group
-    remarks = [*_few_sources(group), *_missing_references(group)]
+    entries = [_entry(row, runs) for row in group.rows]
+    remarks = [*_few_sources(group), *_missing_references(entries)]
     try:
-        pairs = tuple(_pairs(group, [_entry(row, runs) for row in group.rows]))
+        pairs = tuple(_pairs(group, entries))
     except InputError as error:
         remarks.append(f"no tie groups: {error}")
         return replace(group, remarks=tuple(remarks))
@@ -94,13 +95,14 @@ def _few_sources(group: Group) -> Iterator[str]:
         yield text
 
 
-def _missing_references(group: Group) -> Iterator[str]:
+def _missing_references(entries: Sequence[Entry]) -> Iterator[str]:
     """Yield a line for each reference that a reader will miss."""
-    found = {"the input"} if any(row["source"] == "input" for row in group.rows) else set()
-    for row in group.rows:
-        if row["source"] == "measured" and row["kind"] == "classical":
-            found |= {name for name in REFERENCES if _is(row, name)}
-    paired = any(row[m] for m in ("psnr", "ssim", "lpips") for row in group.rows)  # can be fitted
+    rows = [entry.row for entry in entries]
+    found = {"the input"} if any(row["source"] == "input" for row in rows) else set()
+    for entry in entries:
+        if entry.row["source"] == "measured" and entry.row["kind"] == "classical":
+            found |= {name for name in REFERENCES if _is(entry, name)}
+    paired = any(row[m] for m in ("psnr", "ssim", "lpips") for row in rows)  # can be fitted
     missing = [name for name in REFERENCES if name not in found and (paired or name != "affine")]
     if missing:
         models = " ".join(REFERENCES[name] for name in missing)
@@ -110,9 +112,11 @@ def _missing_references(group: Group) -> Iterator[str]:
         )
 
 
-def _is(row: Row, model: str) -> bool:
-    """Tell whether a row is of a model, by its spec or by its own name."""
+def _is(entry: Entry, model: str) -> bool:
+    """Tell whether a row is of a model: by the spec that it was asked for with, or by its name."""
+    row = entry.row
+    spec = str(entry.run.method(row).get("spec", "")).removeprefix(f"{row['method_id']}=")
     return any(
         name == model or name.startswith((f"{model}?", f"{model}@"))
-        for name in (row["method_id"], row["method_name"])
+        for name in (spec, row["method_id"], row["method_name"])
     )

@@ -20,6 +20,7 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.leaderboard.board import add
 from rvsd_bench.leaderboard.build import build
 from rvsd_bench.leaderboard.comparing import Comparison, compare
+from rvsd_bench.leaderboard.comparison_table import text
 from rvsd_bench.leaderboard.pairing import pick
 from rvsd_bench.leaderboard.table import Group, read_run
 
@@ -145,6 +146,20 @@ def test_a_lower_lpips_wins(tmp_path: Path) -> None:
     (one,) = _compare(run).differences
     assert (one.b_wins, one.a_wins, one.better) == (10, 0, "b")
     assert one.difference == pytest.approx(-0.1)
+
+
+def test_nobody_is_better_by_a_warping_error_which_a_blur_has_below_the_truths(
+    tmp_path: Path,
+) -> None:
+    a = _noise(11, 10, 0.01, 0.001)
+    scores = {"a": {"warp_err": a}, "b": {"warp_err": [x / 2 for x in a]}}
+    found = _compare(_run(tmp_path / "run", scores), metrics=["warp_err"])
+    (one,) = found.differences
+    assert (one.better, one.b_wins, one.a_wins, one.equal) == ("", None, None, None)
+    assert one.p_holm == 2 / 2**10
+    told = text(found)
+    assert "warping error: the two differ; neither way is better" in told
+    assert "*" not in told.replace("* B is worse", "") and "↓" not in told
 
 
 def test_holm_counts_the_metrics_that_were_compared(tmp_path: Path) -> None:
@@ -402,6 +417,19 @@ def test_missing_references_are_named_and_present_ones_are_not(tmp_path: Path) -
     run = _run(tmp_path / "oracle", dict.fromkeys(names, one), cells=cells)
     (part,) = build([run], tmp_path / "out")
     assert "no row of affine:" in part.remarks[0]
+
+
+def test_references_are_known_by_what_they_are_whatever_they_are_called(tmp_path: Path) -> None:
+    named = {"identity": "identity", "six": "six=affine", "m3": "m3=median?k=3", "mine": "mine"}
+    cells = {"identity": {"source": "input"}, "mine": {"kind": "video"}}
+    run = _run(tmp_path / "run", {name: {"psnr": _noise(1, 10)} for name in named}, cells=cells)
+    facts = json.loads((run / "manifest.json").read_text())
+    facts["methods"] = [{"id": name, "spec": spec} for name, spec in named.items()]
+    (run / "manifest.json").write_text(json.dumps(facts))
+    add(run, tmp_path / "board")
+    for folder in (run, tmp_path / "board"):
+        (part,) = build([folder], tmp_path / "out")
+        assert part.remarks == ()
 
 
 def test_runs_that_cannot_be_tested_are_still_built_with_a_warning(tmp_path: Path) -> None:
