@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image, ImageEnhance
 from rvsd_bench.data import caching
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_source
-from rvsd_bench.generators import Recipe, read_layers
+from rvsd_bench.generators import Recipe, pairs, prepare, read_layers
 from rvsd_bench.making.generating import generate
 from rvsd_bench.media import frame_cache, plane_cache
 from rvsd_bench.media.images import read_image, write_png
@@ -116,6 +117,34 @@ def test_no_window_is_served_twice(snowing: SampledFeed) -> None:
     assert not any(alike)
 
 
+def test_no_snowfall_is_begun_twice(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two windows of each; many more steps than it takes to go through all that are kept."""
+    begun: list[int] = []
+
+    def counted(*told: Any, **options: Any) -> Any:
+        begun.append(options["variant"])
+        return prepare(*told, **options)
+
+    monkeypatch.setattr(pairs, "prepare", counted)
+    data = replace(_recipe(tmp_path).data, per_snowfall=16, windows=16)
+    feed = open_feed(footage, _recipe(tmp_path, data=data))
+    for step in range(100):
+        feed.batch(step)
+    assert len(begun) > 12
+    assert sorted(set(begun)) == sorted(begun)
+
+
+def test_windows_under_one_snowfall_are_of_one_video(footage: Path, tmp_path: Path) -> None:
+    """What is contrasted is snow: a clip under another snowfall is another video."""
+    alone = tmp_path / "alone"
+    shutil.copytree(footage / "clip0", alone / "clip0")
+    batch = open_feed(alone, _recipe(tmp_path, batch=4)).batch(0)
+    assert len(set(batch.videos)) == 2
+    assert batch.videos[0] == batch.videos[2] != batch.videos[1] == batch.videos[3]
+
+
 def test_windows_are_cut_from_the_clips_and_mirrored_whole(
     snowing: SampledFeed, footage: Path
 ) -> None:
@@ -197,8 +226,9 @@ def test_layers_of_a_generated_dataset_are_the_stored_ones(dataset: Path, tmp_pa
     assert isinstance(samples, Paired)
     batch = feed.batch(0)
     assert batch.layers is not None
-    for place, which in enumerate(batch.videos):
-        film = samples._films[samples._sources[which]][0]
+    films = dict(film for several in samples._films.values() for film in several)
+    for place, video in enumerate(batch.videos):
+        film = films[video]
         clean = (255 * batch.clean[place]).round().byte()
         name = film.video.name
         whole = [

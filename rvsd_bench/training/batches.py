@@ -84,6 +84,10 @@ class Feed(Protocol):
     def sources(self) -> Sequence[Source]:
         """Every clip that training uses, in a fixed order."""
 
+    @property
+    def snow(self) -> str:
+        """The SHA-256 of the recipe of the snow that is rendered, "" where it is in the data."""
+
     def batch(self, step: int) -> Batch:
         """Return batch `step`, from 0 on: a pure function of the feed's seed and of `step`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import torch
 from torch import nn
 
 from rvsd_bench.evaluation.environment import device_name, environment
-from rvsd_bench.files import sha256_file, write_json
-from rvsd_bench.training.batches import Source
+from rvsd_bench.files import write_json
+from rvsd_bench.training.batches import Feed
 from rvsd_bench.training.networks import count_weights, facts_of
 from rvsd_bench.training.recipe import TrainingRecipe
 from rvsd_bench.training.resolving import digest
@@ -43,7 +42,7 @@ def describe(
     recipe: TrainingRecipe,
     network: nn.Module,
     weighing: Weighing,
-    sources: Sequence[Source],
+    feed: Feed,
     *,
     data: str,
     device: torch.device | str,
@@ -51,13 +50,13 @@ def describe(
     started_from: str,
 ) -> dict[str, Any]:
     """Return what is known from the beginning; `assemble` finds `config` and `preset` in it."""
-    snow = Path(recipe.data.snow)
-    learned = [source for source in sources if source.role == "train"]
+    learned = [source for source in feed.sources if source.role == "train"]
+    snow = f", snow {Path(recipe.data.snow).name}" if feed.snow else ""
     return {
         "baseline": recipe.baseline,
         **facts_of(network),
         "parameters": count_weights(network),
-        "trained_on": f"{len(learned)} clips of {data}, snow {snow.name}",
+        "trained_on": f"{len(learned)} clips of {data}{snow}",
         "weights_licence": recipe.licence,
         "recipe_sha256": digest(recipe),
         "train_config_sha256": digest(replace(recipe, seed=0)),  # trainings that differ by chance
@@ -67,8 +66,8 @@ def describe(
         "ablation": weighing.ablation,
         "losses": weighing.weights,
         "losses_dropped": weighing.dropped,
-        "data": [asdict(source) for source in sources],
-        "snow_sha256": sha256_file(snow) if snow.is_file() else "",
+        "data": [asdict(source) for source in feed.sources],
+        "snow_sha256": feed.snow,
         "started_from": started_from,
         "hardware": device_name(str(device)),
         "threads": torch.get_num_threads(),
@@ -90,5 +89,5 @@ def progressed(card: dict[str, Any], tally: Tally) -> dict[str, Any]:
 
 def write_card(folder: Path, card: dict[str, Any], tally: Tally) -> None:
     """Write `card.json`: the checkpoint's card, and the time that the training took."""
-    time = {"wall_s": round(tally.wall_s, 1), "cpu_s": round(tally.cpu_s, 1)}
+    time = {"wall_s": round(tally.wall_s, 1), "cpu_s_without_workers": round(tally.cpu_s, 1)}
     write_json(folder / CARD, {**progressed(card, tally), **time})

@@ -30,6 +30,11 @@ class SampledFeed:
         """Every clip that training uses."""
         return (*self.samples.sources, *(self.unlabelled.sources if self.unlabelled else ()))
 
+    @property
+    def snow(self) -> str:
+        """The SHA-256 of the recipe of the snow that is rendered, "" where it is in the data."""
+        return self.samples.snow
+
     def batch(self, step: int) -> Batch:
         """Return batch `step`, from 0 on: a pure function of the seed and of `step`."""
         windows = [self.samples.sample(step, place) for place in range(self.recipe.batch)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rvsd_bench.files import sha256_bytes
 from rvsd_bench.generators.pairs import SnowPairs
 from rvsd_bench.generators.recipes import (
     Recipe,
@@ -54,8 +56,10 @@ class FreshSnow:
         self._uses = self._corners * (2 if data.flips else 1)
         self._windows = max(recipe.batch, recipe.data.windows)
         self._rendered: dict[int, tuple[int, Packed]] = {}
+        snow = _snow(data.snow)
+        self.snow = sha256_bytes(json.dumps(snow.tree, sort_keys=True, allow_nan=False).encode())
         common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
-        common |= {"recipe": _snow(data.snow), "frames": recipe.frames, "layers": True}
+        common |= {"recipe": snow, "frames": recipe.frames, "layers": True}
         self._pairs = SnowPairs(
             learned,
             crop=wide,
@@ -75,12 +79,14 @@ class FreshSnow:
         )
 
     def sample(self, step: int, place: int) -> Sample:
-        """Return a corner of a rendered window; its video is the clip, under whichever snow."""
+        """Return a corner of a rendered window; its video is the snowfall."""
         recipe = self._recipe
         count = self._windows
         turn, slot = divmod(step * recipe.batch + place, count)
-        # They do not all end together: that would hold up training now and then.
-        turn, use = divmod(turn + slot * self._uses // count, self._uses)
+        # They do not all end together: that would hold up training now and then. The first slot
+        # ends first, so that windows are rendered in the order of their numbers, and a snowfall is
+        # not left and begun again.
+        turn, use = divmod(turn + (count - 1 - slot) * self._uses // count, self._uses)
         number = turn * count + slot
         found = self._window(number, slot)
         first, mirrored, sideways = stream(self._seed, "corners", number).random(3)
@@ -97,8 +103,8 @@ class FreshSnow:
         if window is None or kept != number:
             found = self._pairs[number]
             layers = Layers(found["S"], found["T"], found["A"], found["z"])
-            clip = self._pairs.cut(number).clip
-            window = pack(found["snowy"], found["clean"], layers, clip)
+            snowfall = self._pairs.cut(number).variant
+            window = pack(found["snowy"], found["clean"], layers, snowfall)
             self._rendered[slot] = number, window
         return window
 

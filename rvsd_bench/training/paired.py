@@ -105,9 +105,11 @@ class Paired:
         held = held_out(film.source for film in found)
         self._sources = sorted({film.source for film in found} - held)
         self._films = {
-            source: [film for film in found if film.source == source] for source in self._sources
+            source: [(video, film) for video, film in enumerate(found) if film.source == source]
+            for source in self._sources
         }
         self._held = [film for film in found if film.source in held] or found
+        self.snow = ""
         self.sources: Sequence[Source] = tuple(
             Source(film.video.name, film.source, "held out" if film.source in held else "train")
             for film in found
@@ -116,15 +118,14 @@ class Paired:
     def sample(self, step: int, place: int) -> Sample:
         """Return a window; each step draws its sources anew, none twice while there are enough."""
         order = np.argsort(stream(self._seed, "paired sources", step).random(len(self._sources)))
-        which = int(order[place % len(order)])
-        films = self._films[self._sources[which]]
+        films = self._films[self._sources[int(order[place % len(order)])]]
         chance = stream(self._seed, "paired window", step, place)
-        film = films[int(chance.random() * len(films))]
+        video, film = films[int(chance.random() * len(films))]
         side, data = self._recipe.crop, self._recipe.data
         frames, part = _place(film, self._recipe.frames, (side, side), chance)
         mirror, transpose = (bool(one) for one in chance.random(2) < 0.5)
         return turned(
-            Sample(*film.window(frames, part), which),
+            Sample(*film.window(frames, part), video),
             mirror=mirror and data.flips,
             transpose=transpose and data.transposes,
         )

@@ -181,7 +181,7 @@ def _open(job: Job, ranks: Ranks, progress: Progress) -> Session:
         recipe,
         network,
         weighing,
-        feed.sources,
+        feed,
         data=job.data.resolve().name,
         device=device,
         world=ranks.world,

@@ -34,6 +34,10 @@ class Samples(Protocol):
     def sources(self) -> Sequence[Source]:
         """Every clip, those held out too."""
 
+    @property
+    def snow(self) -> str:
+        """The SHA-256 of the recipe of the snow that is rendered, "" where it is in the data."""
+
     def sample(self, step: int, place: int) -> Sample:
         """Return the window at a place of the batch of a step."""
 
@@ -72,8 +76,8 @@ class Packed:
 
 def pack(snowy: Tensor, clean: Tensor, layers: Layers, video: int) -> Packed:
     """Return a window as it is kept; what S is follows from the others."""
-    pictures = ((values * 255).round().to(torch.uint8) for values in (snowy, clean))
-    return Packed(*pictures, layers.A.half(), layers.T.half(), layers.z.half(), video)
+    before, after = ((values * 255).round().to(torch.uint8) for values in (clean, snowy))
+    return Packed(after, before, layers.A.half(), layers.T.half(), layers.z.half(), video)
 
 
 def unpack(packed: Packed, top: int, left: int, side: int) -> Sample:
