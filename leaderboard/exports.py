@@ -62,17 +62,21 @@ def title(group: Group) -> str:
 
 def counts(group: Group) -> str:
     """Say on how much a group was measured; an empty text where that is not known."""
+    told = {column: f"{n:,} {word}" for column, (n, word) in sizes(group).items()}
+    of = f" of {told['n_sources']}" if "n_sources" in told else ""
+    videos = f"{told['n_videos']}{of}" if "n_videos" in told else ""
+    return ", ".join(text for text in (videos, told.get("n_frames", "")) if text)
+
+
+def sizes(group: Group) -> dict[str, tuple[int, str]]:
+    """Return column -> the most of any row, since a withheld one has less, and what is counted."""
     found = {}
-    for column, word in (
-        ("n_videos", "video"),
-        ("n_sources", "source clip"),
-        ("n_frames", "frame"),
-    ):
+    words = {"n_videos": "video", "n_frames": "frame", "n_sources": "source clip"}
+    for column, word in words.items():
         n = max((int(number(row, column) or 0) for row in group.rows), default=0)
-        found[column] = f"{n:,} {word}{'s' * (n != 1)}" if n else ""
-    of = f" of {found['n_sources']}" if found["n_sources"] else ""
-    videos = f"{found['n_videos']}{of}" if found["n_videos"] else ""
-    return ", ".join(text for text in (videos, found["n_frames"]) if text)
+        if n:
+            found[column] = n, f"{word}{'s' * (n != 1)}"
+    return found
 
 
 def source_of(group: Group) -> str:
@@ -114,9 +118,7 @@ def _over_seeds(found: Repeats) -> str:
 
 def still(group: Group) -> list[str]:
     """Say what the temporal metrics make of the truth itself and of a clip that stands still."""
-    own = {m: [number(row, f"{m}_truth") for row in group.rows] for m in TEMPORAL}
-    first = {m: next((v for v in found if v is not None), None) for m, found in own.items()}
-    values = {m: shown(m, value) for m, value in first.items() if value is not None}
+    values = {m: shown(m, value) for m, value in of_truth(group).items()}
     notes = []
     if floor := values.pop("warp_err", ""):
         notes.append(
@@ -127,6 +129,16 @@ def still(group: Group) -> list[str]:
         moved = ", ".join(f"{LABELS[m]} {value}" for m, value in values.items())
         notes.append(f"The ground truth scores 0, and a clip that stands still: {moved}")
     return notes
+
+
+def of_truth(group: Group) -> dict[str, float]:
+    """Return the clean clips' own value of each metric of time, where a row tells it."""
+    found = {}
+    for metric in TEMPORAL:
+        own = (number(row, f"{metric}_truth") for row in group.rows)
+        if (value := next((v for v in own if v is not None), None)) is not None:
+            found[metric] = value
+    return found
 
 
 def has_ties(group: Group) -> bool:
@@ -217,11 +229,18 @@ def marked(
     second: Callable[[str], str],
 ) -> str:
     """Return a value, marked by `first` or `second` where it is so placed."""
+    text = shown(metric, number(row, metric))
+    mark = {"first": first, "second": second}.get(place(row, metric, best))
+    return mark(text) if mark else text
+
+
+def place(row: Row, metric: str, best: list[float]) -> str:
+    """Return `first` or `second` if a row's value is one of the `best`, else an empty text."""
     value = number(row, metric)
-    text = shown(metric, value)
-    if value is not None and value in best and row["kind"] != "input" and _may_win(row):
-        return (first if value == best[0] else second)(text)
-    return text
+    takes_part = row["source"] == "reported" or row["rank"] != ""
+    if value is None or value not in best or row["kind"] == "input" or not takes_part:
+        return ""
+    return "first" if value == best[0] else "second"
 
 
 def interval(row: Row, metric: str) -> str:
@@ -230,10 +249,6 @@ def interval(row: Row, metric: str) -> str:
     if low is None or high is None:
         return ""
     return f"[{shown(metric, low)}, {shown(metric, high)}]"
-
-
-def _may_win(row: Row) -> bool:
-    return row["source"] == "reported" or row["rank"] != ""
 
 
 def _plain(text: str) -> str:

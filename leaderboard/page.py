@@ -13,10 +13,28 @@ from rvsd_bench.leaderboard.charts import chart, heat, matrix
 from rvsd_bench.leaderboard.credits import bibtex, card_of
 from rvsd_bench.leaderboard.curves import curves
 from rvsd_bench.leaderboard.embedding import data_url
-from rvsd_bench.leaderboard.exports import LABELS, arrow, footnotes, placed, shown, title
+from rvsd_bench.leaderboard.exports import (
+    LABELS,
+    arrow,
+    footnotes,
+    of_truth,
+    place,
+    placed,
+    shown,
+    sizes,
+    title,
+)
 from rvsd_bench.leaderboard.pictures import gather
 from rvsd_bench.leaderboard.provenance import provenance
-from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, Group, Row, Run, display_name, number
+from rvsd_bench.leaderboard.table import (
+    LOWER_IS_BETTER,
+    UNPLACED,
+    Group,
+    Row,
+    Run,
+    display_name,
+    number,
+)
 
 
 def page(groups: Sequence[Group], runs: Sequence[Run], table: str) -> str:
@@ -86,10 +104,9 @@ def _table(group: Group, runs: Sequence[Run]) -> dict[str, Any]:
             {"label": LABELS[m], "arrow": arrow(m), "lower": m in LOWER_IS_BETTER} for m in metrics
         ],
         "rows": [
-            _line(row, metrics, best, group.reported) | {"authors": _authors(row, runs)}
-            for row in group.rows
+            _line(row, metrics, best) | {"authors": _authors(row, runs)} for row in group.rows
         ],
-        "counts": _counts(group),
+        "counts": [] if group.reported else [*sizes(group).values()],
         "scale": _scale(group),
         "intervals": any(
             row[f"{m}_ci_lo"] for row in group.rows for m in metrics if m in HEADLINES
@@ -102,22 +119,17 @@ def _table(group: Group, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _line(
-    row: Row, metrics: Sequence[str], best: dict[str, list[float]], reported: bool
-) -> dict[str, Any]:
+def _line(row: Row, metrics: Sequence[str], best: dict[str, list[float]]) -> dict[str, Any]:
     cells = []
     for metric in metrics:
         value = number(row, metric)
         low, high = number(row, f"{metric}_ci_lo"), number(row, f"{metric}_ci_hi")
-        place = ""
-        if value in best[metric] and row["kind"] != "input" and (reported or row["rank"]):
-            place = "first" if value == best[metric][0] else "second"
         cells.append(
             {
                 "text": shown(metric, value),
                 "sort": "" if value is None else repr(value),
                 "interval": "" if low is None or high is None else _span(metric, low, high),
-                "place": place,
+                "place": place(row, metric, best[metric]),
             }
         )
     return {"row": row, "name": display_name(row), "cells": cells}
@@ -131,35 +143,14 @@ def _authors(row: Row, runs: Sequence[Run]) -> str:
     return ", ".join(map(str, card_of(row, runs).get("authors", ())))
 
 
-def _counts(group: Group) -> list[tuple[int, str]]:
-    """Return how much was scored: the most of any row, since a withheld one has less."""
-    found = []
-    for column, one, many in (
-        ("n_videos", "video", "videos"),
-        ("n_frames", "frame", "frames"),
-        ("n_sources", "source clip", "source clips"),
-    ):
-        counts = [int(n) for row in group.rows if (n := number(row, column)) is not None]
-        if counts and not group.reported:
-            found.append((max(counts), one if max(counts) == 1 else many))
-    return found
-
-
 def _scale(group: Group) -> list[dict[str, Any]]:
     """Return what the temporal metrics make of the clean clips, and of clips that stand still.
 
     The truth differs from itself by nothing, but it has a warping error of its own.
     """
-    own = {
-        metric: next(
-            (v for row in group.rows if (v := number(row, f"{metric}_truth")) is not None), None
-        )
-        for metric in group.metrics
-    }
-    if not any(value is not None for value in own.values()):
-        return []
-    truth = {m: v if m == "warp_err" else 0.0 for m, v in own.items() if v is not None}
-    still = {m: v for m, v in own.items() if v is not None and m != "warp_err"}
+    own = of_truth(group)
+    truth = {m: v if m in UNPLACED else 0.0 for m, v in own.items()}
+    still = {m: v for m, v in own.items() if m not in UNPLACED}
     lines = (
         ("Ground truth", "the clean clips themselves", truth),
         ("Still picture", "clips that do not move at all", still),
