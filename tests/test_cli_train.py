@@ -238,6 +238,17 @@ def test_a_finished_training_says_so_and_is_kept_unless_forced(train: Run, tmp_p
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
+def test_what_was_learned_is_kept_where_the_new_data_cannot_be_opened(
+    train: Run, recipe: Path, tmp_path: Path
+) -> None:
+    assert train("--steps", "1").code == 0
+    before = tree_digest(tmp_path / "run")
+    _make_clip(tmp_path / "short" / "clip", 0, frames=2)
+    refused = train("--force", data=tmp_path / "short")
+    assert refused.code == 2 and "2 frames" in refused.complaint
+    assert tree_digest(tmp_path / "run") == before
+
+
 def test_another_recipe_is_refused_with_the_difference(
     train: Run, recipe: Path, tmp_path: Path
 ) -> None:

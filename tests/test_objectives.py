@@ -316,6 +316,16 @@ def test_the_bank_forgets_the_oldest_snow_first() -> None:
     assert not any(snow.features.requires_grad for snow in bank.kept)
 
 
+def test_snow_that_is_no_number_is_not_remembered() -> None:
+    """The step is passed over for its loss; with its snow in the bank, all later ones would be."""
+    student, batch = _semivdn(), _batch(real=True)
+    learn = semivdn.build({"distribution": 1.0})
+    bad = replace(batch, snowy=batch.snowy * float("nan"))
+    assert not learn(student, student, bad, 0, 1)["distribution"].isfinite()
+    assert not learn.bank.kept
+    assert learn(student, student, batch, 0, 1)["distribution"].isfinite()
+
+
 def test_a_resumed_objective_goes_on_as_one_that_never_stopped(tmp_path: Any) -> None:
     student, weights = _semivdn(), {"distribution": 1.0, "consistency": 1.0}
     batches = [

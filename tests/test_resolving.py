@@ -243,6 +243,7 @@ def test_a_training_without_unlabelled_clips_is_called_by_its_variant() -> None:
     }
     assert _weighed(False, ablations=variants).ablation == "M2"
     assert _weighed(False, ablations=variants).told[-1] == "this is ablation M2"
+    assert _weighed(False, features="none", ablations=variants).ablation == "M2"
     assert _weighed(True, ablations=variants).ablation == "full"
 
 

@@ -105,6 +105,9 @@ class SemivdnObjective:
 
     def _distribution(self, ours: Analysis, theirs: Analysis, labelled: Analysis) -> Tensor:
         """Return L_DCR; each real clip meets a labelled one, in turn, and remember their snow."""
+        both = labelled.layers.snow.mean() + ours.layers.snow.mean()
+        if not both.isfinite():
+            return both  # the step will be passed over; the bank forgets it too
         fresh, found = describe(labelled.layers.snow), describe(ours.layers.snow)
         ultra = torch.stack([self.bank.nearest(snow, fresh) for snow in found])
         self.bank.add(fresh)

@@ -131,7 +131,7 @@ def train(job: Job, *, force: bool = False, progress: Progress | None = None) ->
         with first_goes_first(ranks):
             if ranks.first:
                 _claim(job, force)
-        session = _open(job, ranks, (progress if ranks.first else None) or Silent())
+        session = _open(job, ranks, (progress if ranks.first else None) or Silent(), force)
         session.take_up()
         began = session.tally.step
         if began < job.recipe.steps:
@@ -143,12 +143,11 @@ def train(job: Job, *, force: bool = False, progress: Progress | None = None) ->
 
 
 def _claim(job: Job, force: bool) -> None:
-    """Make the folder, or refuse it if it holds another training."""
+    """Refuse a folder that holds another training, or something else."""
     there = job.out / RECIPE
-    if there.is_file() and force:
-        _clear(job.out)
-    elif there.is_file():
-        _refuse(job.out, "by another recipe", differences(read_resolved(there), job.recipe))
+    if there.is_file():
+        if not force:
+            _refuse(job.out, "by another recipe", differences(read_resolved(there), job.recipe))
     elif job.out.exists() and (not job.out.is_dir() or any(job.out.iterdir())):
         raise InputError(f"{job.out} is there and holds no training: choose another --out")
 
@@ -161,8 +160,11 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _open(job: Job, ranks: Ranks, progress: Progress) -> Session:
-    """Open network, losses and data, and hold the data to those of an earlier call."""
+def _open(job: Job, ranks: Ranks, progress: Progress, force: bool) -> Session:
+    """Open network, losses and data, and hold the data to those of an earlier call.
+
+    What an earlier call has learned is thrown away, by `force`, once all of that could be opened.
+    """
     recipe = job.recipe
     device = torch.device("cuda", ranks.local) if job.device == "cuda" else torch.device(job.device)
     module = module_of(recipe.baseline)
@@ -188,7 +190,10 @@ def _open(job: Job, ranks: Ranks, progress: Progress) -> Session:
         started_from="" if job.weights is None else sha256_file(job.weights),
     )
     stepper = Stepper(network, objective, recipe, device=device, ranks=ranks)
-    _keep_to(job, card, ranks)
+    with first_goes_first(ranks):
+        if force and ranks.first:
+            _clear(job.out)
+        _keep_to(job, card, ranks)
     return Session(job.out, stepper, feed, card, progress, ranks)
 
 
@@ -209,7 +214,7 @@ def _keep_to(job: Job, card: Mapping[str, Any], ranks: Ranks) -> None:
     if old:
         _refuse(job.out, "on other data", _changed(old["data"], card["data"]))
         keys = ("snow_sha256", "started_from", "processes")
-        changes = [f"{key}: {old[key]} -> {card[key]}" for key in keys if old[key] != card[key]]
+        changes = [f"{k}: {old.get(k)} -> {card[k]}" for k in keys if old.get(k) != card[k]]
         _refuse(job.out, "of another kind", changes)
     elif ranks.first:
         _make(job.out)

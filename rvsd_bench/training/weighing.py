@@ -39,15 +39,15 @@ def weigh(recipe: TrainingRecipe, module: ModuleType, *, unlabelled: bool) -> We
     """
     check_terms(module, recipe.losses)
     wanted = {name: weight for name, weight in recipe.losses.items() if weight > 0}
-    dropped: dict[str, str] = {}
-    if not (unlabelled and recipe.semi.batch):
-        dropped |= dict.fromkeys(module.UNLABELLED_TERMS & wanted.keys(), "no unlabelled clips")
+    alone = not (unlabelled and recipe.semi.batch)
+    unheard = frozenset(module.UNLABELLED_TERMS & wanted.keys() if alone else ())
+    dropped = dict.fromkeys(unheard, "no unlabelled clips")
     if recipe.features == "none":
         dropped |= dict.fromkeys(module.FEATURE_TERMS & wanted.keys(), 'features = "none"')
     weights = {name: weight for name, weight in wanted.items() if name not in dropped}
     if not weights:
         raise InputError(f"no loss is left: {', '.join(sorted(dropped))} cannot be had")
-    return Weighing(weights, dict(sorted(dropped.items())), _name(recipe, set(dropped)))
+    return Weighing(weights, dict(sorted(dropped.items())), _name(recipe, unheard))
 
 
 def needs_features(module: ModuleType, weighing: Weighing) -> bool:
@@ -55,7 +55,8 @@ def needs_features(module: ModuleType, weighing: Weighing) -> bool:
     return bool(module.FEATURE_TERMS & weighing.weights.keys())
 
 
-def _name(recipe: TrainingRecipe, dropped: set[str]) -> str:
+def _name(recipe: TrainingRecipe, dropped: frozenset[str]) -> str:
+    """Return the variant that goes without just these; VGG-16 makes no other variant."""
     if recipe.ablation != "full":
         return recipe.ablation
     for name, ablation in recipe.ablations.items():
