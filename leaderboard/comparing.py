@@ -124,8 +124,10 @@ def difference(paired: Paired, *, draws: int) -> Difference:
     several = len(sums) > 1
     low, high = bootstrap(sums, counts, draws=draws) if several else (None, None)
     t_low, t_high = t_interval(sums, counts) if several else (None, None)
-    wins, losses = count_wins(paired)
-    outcomes = (wins, losses, len(paired.keys) - wins - losses)
+    outcomes: tuple[int | None, int | None, int | None] = (None, None, None)
+    if paired.lower is not None:
+        wins, losses = count_wins(paired)
+        outcomes = wins, losses, len(paired.keys) - wins - losses
     p = sign_flip_p(sums)
     return Difference(
         paired.metric,
@@ -143,7 +145,7 @@ def difference(paired: Paired, *, draws: int) -> Difference:
         p,
         smallest_p(len(sums)),
         detectable(sums, counts) if several else None,
-        *(outcomes if paired.lower is not None else (None, None, None)),
+        *outcomes,
         paired.lower,
     )
 
