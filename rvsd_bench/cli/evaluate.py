@@ -117,6 +117,8 @@ def _summary(result: Evaluation) -> dict[str, Any]:
 
 def _table(result: Evaluation) -> str:
     """Return the headlines with their 95 % intervals as aligned text."""
+    from rvsd_bench.leaderboard.exports import aligned
+
     rows = _rows(result)
     metrics = [name for name in result.plan.metrics if any(row.get(name) for row in rows)]
     lines = [["method", *metrics, ""]]
@@ -127,11 +129,9 @@ def _table(result: Evaluation) -> str:
         lost = f": {whole} of {videos} videos are whole" if 0 < whole < videos else ""
         mark = untrained if row["valid"] == "true" else f"not ranked{lost}"
         lines.append([row["method_id"], *cells, mark])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = ["  ".join(x.ljust(w) for x, w in zip(line, widths)).rstrip() for line in lines]
     plan = result.plan
     title = f"{plan.protocol.id} on {plan.dataset.name}/{plan.split}, {plan.n_frames} frames"
-    return "\n".join([title, *text])
+    return "\n".join([title, *aligned(lines, left=len(lines[0]))])
 
 
 def _rows(result: Evaluation) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -47,6 +47,15 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
     }
+
+
+def without_folders(text: str, roots: Iterable[Path]) -> str:
+    """Return a message without the folders in which a user keeps things: `roots`, and the home."""
+    for root in roots:
+        for spelling in (root.absolute(), root):
+            if spelling.name not in ("", ".."):  # a dot stands everywhere
+                text = text.replace(str(spelling), root.absolute().name)
+    return text.replace(str(Path.home()), "~") if Path.home().name else text
 
 
 def created_utc() -> str:

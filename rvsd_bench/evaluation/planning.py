@@ -11,6 +11,7 @@ from rvsd_bench.data import dataset
 from rvsd_bench.data.dataset import Dataset, Video, open_clean, open_snowy
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation import measuring, methods, protocol
+from rvsd_bench.evaluation.environment import without_folders
 from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.protocol import Protocol
@@ -82,12 +83,9 @@ class Plan:
 
     def tidy(self, text: str) -> str:
         """Return a message without the folders in which this user keeps things."""
-        roots = [self.dataset.root, *(m.frames for m in self.methods if m.frames)]
-        for root in roots:
-            for spelling in (root.absolute(), root):
-                if spelling.name not in ("", ".."):  # a dot stands everywhere
-                    text = text.replace(str(spelling), root.absolute().name)
-        return text.replace(str(Path.home()), "~") if Path.home().name else text
+        return without_folders(
+            text, [self.dataset.root, *(m.frames for m in self.methods if m.frames)]
+        )
 
     def estimate(self) -> tuple[int, float]:
         """Return the bytes to be read and the seconds of one core to score them, roughly."""

@@ -17,6 +17,7 @@ from rvsd_bench.data.layouts import is_video
 from rvsd_bench.data.pairing import counted, names
 from rvsd_bench.errors import InputError, RvsdBenchError
 from rvsd_bench.evaluation.contender import InOrder, pixels_sha256, told
+from rvsd_bench.evaluation.environment import without_folders
 from rvsd_bench.evaluation.handed_in import MANIFEST_FILE, opened, read_manifest
 from rvsd_bench.evaluation.methods import submission
 from rvsd_bench.evaluation.runfiles import FrameScores
@@ -102,7 +103,7 @@ def check(
     found = load_for_check(Path(data), split)
     with opened(Path(handed_in)) as folder:
         submission.cache_clear()
-        tidy = partial(_without, roots=(folder, Path(data)))
+        tidy = partial(without_folders, roots=(folder, Path(data)))
         problems = [*_of_package(folder), *find_faults(found, found.videos, folder, "")]
         tasks = [Task(f"{v.split}/{v.name}", v) for v in found.videos]
         results = run_tasks(partial(examine, folder=folder), tasks, workers=workers)
@@ -269,12 +270,3 @@ def _of_package(folder: Path) -> Iterator[Problem]:
     if manifest is not None and (changed := manifest.changed(folder)):
         text = f"files are not as they were packed ({MANIFEST_FILE}): {names(changed)}"
         yield Problem("error", "changed", "", "", text)
-
-
-def _without(text: str, roots: Sequence[Path]) -> str:
-    """Return a message without the folders in which a user keeps things."""
-    for root in roots:
-        for spelling in (root.absolute(), root):
-            if spelling.name not in ("", ".."):  # a dot stands everywhere
-                text = text.replace(str(spelling), root.absolute().name)
-    return text
