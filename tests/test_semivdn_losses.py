@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import integrate, ndimage
 from torch import Tensor
 
+from rvsd_bench.baselines.losses import total_variation
 from rvsd_bench.baselines.semivdn import losses
 from rvsd_bench.errors import InputError
 from rvsd_bench.mixtures import Mixture
@@ -44,7 +45,7 @@ def test_total_variation_adds_up_neighbours_one_by_one() -> None:
         for c in range(2) for y in range(4) for x in range(4)
     ]  # fmt: skip
     expected = sum(down) / len(down) + sum(across) / len(across)
-    assert float(losses.total_variation(picture)) == pytest.approx(expected, rel=1e-6)
+    assert float(total_variation(picture)) == pytest.approx(expected, rel=1e-6)
 
 
 # --- the weight of the unlabelled

@@ -230,7 +230,7 @@ def _steep(restored: Tensor, taught: Tensor, step: int) -> Tensor:
     return (restored * 0).sum().abs().sqrt() if step == 1 else restored.mean() * 0
 
 
-@pytest.mark.parametrize(("other", "culprit"), [(_infinite, "other"), (_steep, "gradient")])
+@pytest.mark.parametrize(("other", "culprit"), [(_infinite, "other"), (_steep, "the gradient")])
 def test_a_step_without_a_finite_gradient_changes_nothing(other: Any, culprit: str) -> None:
     stepper = Stepper(_toy(), Objective(other), _recipe())
     assert stepper.step(_batch(0), 0).culprit is None
@@ -270,7 +270,7 @@ def test_a_scale_that_is_too_high_for_half_precision_is_lowered() -> None:
     stepper = Stepper(_toy(), Objective(), _recipe(precision="fp16"))
     stepper.scaler.load_state_dict({**stepper.scaler.state_dict(), "scale": 2.0**24})
     before = _state(stepper)
-    assert stepper.step(_batch(), 0).culprit == "gradient"
+    assert stepper.step(_batch(), 0).culprit == "the gradient"
     assert stepper.scaler.get_scale() == 2.0**23
     assert _state(stepper) == before
 

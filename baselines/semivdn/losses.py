@@ -34,16 +34,6 @@ def dark_channel_prior(restored: Tensor, patch: int = 15) -> Tensor:
     return -F.max_pool2d(-darkest, patch, stride=1, padding=patch // 2).mean()
 
 
-def total_variation(restored: Tensor) -> Tensor:
-    """Return the mean |difference| of neighbours, down plus across (L_TV of equation 9).
-
-    Taken of pictures [..., H, W]; the anisotropic form, our choice.
-    """
-    down = (restored[..., 1:, :] - restored[..., :-1, :]).abs().mean()
-    across = (restored[..., :, 1:] - restored[..., :, :-1]).abs().mean()
-    return down + across
-
-
 def warm_up(step: int, steps: int, largest: float = 1.0) -> float:
     """Return mu(r) = mu_max·exp(-5·(1 - r/r_max)²), the weight of L_un (equation 10).
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rvsd_bench.baselines import objective
-from rvsd_bench.baselines.losses import charbonnier
+from rvsd_bench.baselines.losses import charbonnier, total_variation
 from rvsd_bench.baselines.objective import Term, Weights
 from rvsd_bench.baselines.semivdn import losses
 from rvsd_bench.baselines.semivdn.bank import SnowBank, describe
@@ -90,7 +90,7 @@ class SemivdnObjective:
             "consistency": lambda: charbonnier(ours.restored, theirs.restored),
             "perceptual_contrast": lambda: self._contrast(ours, theirs, real),
             "dark_channel": lambda: losses.dark_channel_prior(picture),
-            "variation": lambda: losses.total_variation(picture),
+            "variation": lambda: total_variation(picture),
             "distribution": lambda: self._distribution(ours, theirs, labelled),
         }
 

@@ -77,6 +77,8 @@ def open_feed(
 
 def _paired(data: Path, split: str) -> Dataset | None:
     """Return the dataset that lies there, or None for clean footage."""
+    if data.is_dir() and not any(data.iterdir()):
+        raise InputError(f"{data} is empty: train on a paired dataset, or on a folder of clips")
     try:
         found = load(data, splits=[split])
     except InputError:

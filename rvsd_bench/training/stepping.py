@@ -34,7 +34,7 @@ class Outcome:
     """Before clipping."""
     lr: float
     culprit: str | None = None
-    """Why the step was passed over: the first loss that was not finite, or `gradient`."""
+    """Why the step was passed over: the first loss that was not finite, or `the gradient`."""
 
 
 class Losses(nn.Module):
@@ -184,4 +184,4 @@ def _culprit(terms: Mapping[str, float], norm: float) -> str | None:
     for name, value in terms.items():
         if not math.isfinite(value):
             return name
-    return None if math.isfinite(norm) else "gradient"
+    return None if math.isfinite(norm) else "the gradient"
