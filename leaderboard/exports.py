@@ -100,7 +100,7 @@ def footnotes(group: Group) -> list[str]:
         if row["trained"] == "false":
             notes.append(f"{name}: its network was never trained; the figures mean nothing")
     notes += [_over_seeds(found) for found in repeats(group)]
-    return notes + ([ties(group)] if has_ties(group) else []) + still(group)
+    return notes + ([ties(group)] if has_ties(group) and group.pairs else []) + still(group)
 
 
 def _over_seeds(found: Repeats) -> str:
@@ -151,10 +151,10 @@ def ties(group: Group) -> str:
     metric = headline(group.rows)
     ranked = {row["method_id"] for row in group.rows if row["rank"]}
     tests = [one for one in group.pairs if one.first in ranked and one.second in ranked]
-    clips = max((one.n_sources for one in group.pairs), default=1)
+    n = max(one.n_sources for one in group.pairs)
     text = (
         "Tie: methods that share a number cannot be told from the best of them on "
-        f"{LABELS[metric]} (sign-flip test over {clips} source clips, Holm, 0.05)"
+        f"{LABELS[metric]} (sign-flip test over {n} source clip{'s' * (n != 1)}, Holm, 0.05)"
     )
     floors = [one.detectable for one in tests if one.detectable is not None]
     if not floors:

@@ -22,9 +22,9 @@ from rvsd_bench.evaluation.runfiles import FrameScores, Part
 from rvsd_bench.evaluation.tabulating import Gathered
 from rvsd_bench.files import write_json
 from rvsd_bench.jobs import Task, run_tasks
+from rvsd_bench.leaderboard.embedding import INDEX
 from rvsd_bench.metrics import CARDS
 
-INDEX = "shown.json"
 PICTURED = 6
 """So many videos are shown."""
 LOOPED = 3
