@@ -8,6 +8,7 @@ resampled and why is told in docs/statistics.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ def sign_flip_p(sums: NDArray[np.float64]) -> float:
     return (as_large + 1) / (FLIPS + 1)
 
 
+@lru_cache(maxsize=1)
 def _all_signs(n: int) -> NDArray[np.float64]:
     """Return half of all sign patterns, one a row: the other half has the same magnitudes."""
     bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
@@ -101,10 +103,16 @@ def detectable(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float 
     at the level that few sign patterns leave. None where no difference could be found: with fewer
     than 6 sources no p of the sign-flip test is below 0.05.
     """
+    shift = _detectable_shift(len(sums))
+    return None if shift is None else shift * standard_error(sums, counts)
+
+
+@cache
+def _detectable_shift(n: int) -> float | None:
+    """Return `detectable` in standard errors, which the number of source clips alone decides."""
     from scipy.optimize import brentq
     from scipy.special import nctdtr, stdtrit
 
-    n = len(sums)
     level = int(ALPHA / smallest_p(n)) * smallest_p(n)
     if not level:
         return None
@@ -113,4 +121,4 @@ def detectable(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float 
     def shortfall(shift: float) -> float:
         return float(POWER - (1 - nctdtr(n - 1, shift, limit)))
 
-    return float(brentq(shortfall, 1.0, 8.0)) * standard_error(sums, counts)
+    return float(brentq(shortfall, 1.0, 8.0))

@@ -419,6 +419,12 @@ def test_missing_references_are_named_and_present_ones_are_not(tmp_path: Path) -
     assert "no row of affine:" in part.remarks[0]
 
 
+def test_one_method_alone_is_tied_with_nobody_and_no_test_is_told_of(tmp_path: Path) -> None:
+    (part,) = build([_run(tmp_path / "run", {"a": {"psnr": _noise(1, 12)}})], tmp_path / "out")
+    assert part.pairs == ()
+    assert "sign-flip" not in (tmp_path / "out" / "leaderboard.md").read_text()
+
+
 def test_references_are_known_by_what_they_are_whatever_they_are_called(tmp_path: Path) -> None:
     named = {"identity": "identity", "six": "six=affine", "m3": "m3=median?k=3", "mine": "mine"}
     cells = {"identity": {"source": "input"}, "mine": {"kind": "video"}}
