@@ -49,6 +49,7 @@ def test_decibels_are_those_of_the_metric() -> None:
     assert psnr(first, first) == 80
     assert psnr(first, first + 0.4 / 255) == 80  # it rounds to the same levels
     assert psnr(first + 9, first + 5) == 80  # both are white
+    assert psnr(first * float("nan"), first) == 0
 
 
 def test_the_verdict_is_of_middle_frames_beside_the_input_and_the_affine_map() -> None:

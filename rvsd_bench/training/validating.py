@@ -71,8 +71,10 @@ def fit_to(batches: Sequence[Batch]) -> AffineMap:
 
 
 def psnr(restored: Tensor, clean: Tensor) -> float:
-    """Return the PSNR of pictures in [0, 1], in dB, after rounding both to 8 bits."""
+    """Return the PSNR of pictures in [0, 1], in dB, after rounding both to 8 bits; 0 for NaNs."""
     error = float((_rounded(restored).double() - _rounded(clean).double()).square().mean())
+    if math.isnan(error):
+        return 0.0  # not what min() makes of a NaN, which would be the best
     return ALIKE if error == 0 else min(ALIKE, -10 * math.log10(error))
 
 
