@@ -23,8 +23,10 @@ from rvsd_bench.colour import enc8, lin16
 from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.files import tree_digest, write_json
 from rvsd_bench.generators import Recipe, Shot, load_recipe
+from rvsd_bench.generators.weather import Weather
 from rvsd_bench.making import generating as making
 from rvsd_bench.making import publishing, writing
+from rvsd_bench.making.verifying import verify
 from rvsd_bench.media.images import read_gray16, read_image, write_png
 
 # Little grain: its tiles are what takes time.
@@ -458,3 +460,19 @@ def test_snow_by_night_over_footage_of_the_day_is_warned_of(tmp_path: Path) -> N
         out = tmp_path / recipe.where
         making.generate([clip], out, **(FAST | {"recipe": recipe}), report=said.append)
         assert any(line.startswith("one: the clip is bright") for line in said) == warns
+
+
+@pytest.mark.parametrize("weather", ["snow", "haze"])
+def test_a_dataset_of_one_weather_is_verified_from_its_layers_and_by_rendering(
+    tmp_path: Path, clips: Path, weather: Weather
+) -> None:
+    for layers in ("png16", "none"):
+        out = tmp_path / layers
+        making.generate([clips / "clip0"], out, weather=weather, layers=layers, **FAST)
+        assert not verify(out).problems
+    planes = tmp_path / "png16" / "test" / "layers" / "00000"
+    T, z = (read_gray16(planes / name / "0000.png") for name in ("transmission", "coverage"))
+    assert bool((T == 65535).all()) == (weather == "snow")
+    assert bool((z == 0).all()) == (weather == "haze")
+    with pytest.raises(InputError, match="weather"):
+        making.generate([clips / "clip0"], tmp_path / "png16", **FAST)

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 @common.snowfall_options
 @click.option("--variants", type=click.IntRange(1), default=1, help="Snowfalls for each clip.")
 @click.option("--split", metavar="train=0.73,test=0.27", help="Split by clip; else all is test.")
+@click.option(
+    "--weather",
+    type=click.Choice(["both", "haze", "snow"]),
+    default="both",
+    show_default=True,
+    help="One alone, or both, of the same snowfall.",
+)
 @click.option("--layers", type=click.Choice(["png16", "none"]), default="png16", show_default=True)
 @click.option(
     "--container", type=click.Choice(["png", "jpg", "ffv1"]), default="png", show_default=True

@@ -124,13 +124,15 @@ def _making(metas: Metas) -> str:
     def told(values: set[str]) -> str:
         return ", ".join(sorted(values))
 
+    weathers = {meta["request"].get("weather", "both") for meta in metas.values()} - {"both"}
+    alone = f", {told(weathers)} alone" if weathers else ""
     recipes = {_cell(meta["request"]["recipe"]["name"]) for meta in metas.values()}
     seeds = {str(meta["seed"]) for meta in metas.values()}
     depths = {meta["depth"]["source"] for meta in metas.values()}
     motions = {meta["motion"]["method"] for meta in metas.values()}
     return (
         "## How it was made\n\n"
-        f"Recipe {told(recipes)}, seed {told(seeds)}; depth from: {told(depths)}; "
+        f"Recipe {told(recipes)}{alone}, seed {told(seeds)}; depth from: {told(depths)}; "
         f"camera motion from: {told(motions)}. "
         "`meta/<video>.json` holds every number of the scene, the digest of every file and the "
         "versions of the software.\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
-from rvsd_bench.making.publishing import degradation, degrader, shoot
+from rvsd_bench.making.publishing import degradation, degrader, drawn, shoot
 from rvsd_bench.making.writing import opened_video
 
 MOST = 3
@@ -63,7 +63,8 @@ def _measure(job: Job) -> _Sample:
         layered, spoiled = job.options.layers != "none", degrader(job, degradation(job), clip)
         with opened_video(place, clip.fps, layers=layered, degrader=spoiled) as video:
             for index in indices:
-                video.add(render_frame(shot, index, video.clean.write(clip[index])))
+                clean = video.clean.write(clip[index])
+                video.add(drawn(shot, index, clean, job.options.weather))
         size = sum(file.stat().st_size for file in Path(name).rglob("*") if file.is_file())
     pixels = len(indices) * clip.size[0] * clip.size[1]
     return _Sample(pixels, size, time.perf_counter() - prepared, prepared - began)

@@ -21,9 +21,11 @@ from rvsd_bench.making.writing import make_folder
 if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, Scene
     from rvsd_bench.generators.degradation import DegradationRecipe
+    from rvsd_bench.generators.weather import Weather
     from rvsd_bench.making.estimating import Estimate
 
 LAYERS = ("png16", "none")
+WEATHERS = ("both", "haze", "snow")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def generate(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     licence: str | None = None,
+    weather: Weather = "both",
     degrade: str | None = None,
     workers: int = 1,
     executor: str = "pool",
@@ -76,7 +79,8 @@ def generate(
     """Make a paired dataset from clean clips, and return what was made, kept and failed.
 
     `recipe` is a preset's name, the path of a TOML file, a scene or a recipe; `split` reads as
-    `train=0.73,test=0.27`, `size` is (width, height), `shard` is `i/N`. `degrade` names a preset or
+    `train=0.73,test=0.27`, `size` is (width, height), `shard` is `i/N`. `weather` is `both`, or
+    `haze` or `snow` alone, of the same draw. `degrade` names a preset or
     a TOML file of `generators.degradation`: then `degraded` holds the snowy frames once more.
     Videos that are already finished are kept, unless `force`; if they were made from another
     recipe, option or input, InputError says what changed. One bad clip among several does not stop
@@ -85,7 +89,17 @@ def generate(
     """
     out = Path(out)
     options = Options(
-        seed, depth, motion, layers, container, max_frames, size, fps, licence, _spoiled(degrade)
+        seed,
+        depth,
+        motion,
+        layers,
+        container,
+        max_frames,
+        size,
+        fps,
+        licence,
+        weather,
+        _spoiled(degrade),
     )
     _check(options, variants)
     part, shares, chosen = parse_shard(shard), parse_split(split), open_recipe(recipe)
@@ -152,6 +166,8 @@ def open_recipe(recipe: str | Path | Scene | Recipe) -> tuple[Recipe, dict[str, 
 def _check(options: Options, variants: int) -> None:
     if options.layers not in LAYERS:
         raise unknown("kind of layers", options.layers, LAYERS)
+    if options.weather not in WEATHERS:
+        raise unknown("weather", options.weather, WEATHERS)
     if options.container not in CONTAINERS:
         raise unknown("container", options.container, CONTAINERS)
     numbers = {"variants": variants, "max_frames": options.max_frames, "fps": options.fps}
@@ -192,6 +208,7 @@ def _jobs(
         "size": list(options.size) if options.size else None,
         "fps": options.fps,
         "licence": options.licence,
+        "weather": options.weather,
         "degrade": _told_degradation(options.degrade),
     }
     return [

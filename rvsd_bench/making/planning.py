@@ -17,6 +17,7 @@ from rvsd_bench.making.stored import SPLITS
 
 if TYPE_CHECKING:
     from rvsd_bench.generators.degradation import DegradationRecipe
+    from rvsd_bench.generators.weather import Weather
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Options:
     fps: float | None = None
     """The rate of folders of frames; video files keep their own time stamps."""
     licence: str | None = None
+    weather: Weather = "both"
+    """`haze` or `snow` alone, or both: of one draw, so that they can be told apart."""
     degrade: DegradationRecipe | None = None
     """What a camera and its coder do to the snowy frames, as a further output."""
 

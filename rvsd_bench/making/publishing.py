@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rvsd_bench.clip import Clip
+from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
@@ -15,6 +15,7 @@ from rvsd_bench.making.writing import make_folder, opened_video
 if TYPE_CHECKING:
     from rvsd_bench.generators import RenderedFrame, Shot
     from rvsd_bench.generators.degradation import Degradation, Degrader
+    from rvsd_bench.generators.weather import Weather
 
 
 def make_video(job: Job, track: Track = untracked) -> int:
@@ -35,7 +36,6 @@ def make_video(job: Job, track: Track = untracked) -> int:
 def _publish(job: Job, place: StoredVideo, track: Track) -> int:
     """Decode every frame once, write it, render snow into it as it was written, write that."""
     from rvsd_bench.files import write_json
-    from rvsd_bench.generators import render_frame
     from rvsd_bench.making.manifest import describe
 
     clip = open_clip(job.video.source.path, job.options)
@@ -49,7 +49,7 @@ def _publish(job: Job, place: StoredVideo, track: Track) -> int:
         degrader=degrader(job, chosen, clip),
     ) as video:
         for index, frame in enumerate(frames):
-            video.add(render_frame(shot, index, video.clean.write(frame)))
+            video.add(drawn(shot, index, video.clean.write(frame), job.options.weather))
     make_folder(place.meta.parent)
     write_json(place.meta, describe(job, clip, shot.facts, video.digests, chosen))
     return len(clip)
@@ -85,9 +85,15 @@ def degrader(job: Job, chosen: Degradation | None, clip: Clip) -> Degrader | Non
     return Degrader(chosen, clip.size, clip.fps, *key) if chosen else None
 
 
-def rendered(shot: Shot, clip: Clip) -> Iterator[RenderedFrame]:
-    """Yield every frame of a clip with its snow."""
-    from rvsd_bench.generators import render_frame
-
+def rendered(shot: Shot, clip: Clip, weather: Weather = "both") -> Iterator[RenderedFrame]:
+    """Yield every frame of a clip in its weather."""
     for index, clean in enumerate(clip):
-        yield render_frame(shot, index, clean)
+        yield drawn(shot, index, clean, weather)
+
+
+def drawn(shot: Shot, index: int, clean: Frame, weather: Weather) -> RenderedFrame:
+    """Render a frame with the haze alone, the flakes alone, or both."""
+    from rvsd_bench.generators import in_weather, render_frame
+
+    frame = render_frame(shot, index, clean)
+    return frame if weather == "both" else in_weather(frame, weather)

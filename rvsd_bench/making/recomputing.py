@@ -81,7 +81,8 @@ def rendered_again(
     then = {key: value for key, value in meta["depth"].items() if key != "fallback"}
     if now != then:
         raise InputError(f"{place.label}: its depth was {then}, now it is {now}")
-    yield from (frame.snowy for frame in rendered(shot, clean))
+    weather = meta["request"].get("weather", "both")
+    yield from (frame.snowy for frame in rendered(shot, clean, weather))
 
 
 def _plane(place: StoredVideo, plane: str, index: int, frame: Frame) -> NDArray[np.uint16]:
