@@ -206,8 +206,8 @@ def pair(a: Entry, b: Entry, metric: str) -> Paired:
         raise InputError(f"only {only.where} has {metric} of video {split}/{video}; evaluate again")
     keys = tuple(sorted(ours))
     for key in keys:
-        for column in ("source_id", "n_frames"):
-            if ours[key][column] != theirs[key][column] or ours[key][column] in ("", "0"):
+        for column, nothing in (("source_id", ("",)), ("n_frames", ("", "0"))):
+            if ours[key][column] != theirs[key][column] or ours[key][column] in nothing:
                 raise InputError(
                     f"{column} of video {'/'.join(key)} is missing, or not the same in "
                     f"{a.run.folder} and {b.run.folder}; evaluate again"

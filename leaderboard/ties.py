@@ -33,7 +33,7 @@ def judged(group: Group, runs: Sequence[Run]) -> Group:
     try:
         pairs = tuple(_pairs(group, entries))
     except InputError as error:
-        remarks.append(f"no tie groups: {error}")
+        remarks.append(f"no tie groups: {_published(str(error), runs)}")
         return replace(group, remarks=tuple(remarks))
     ties = _tie_groups([row["method_id"] for row in group.rows if row["rank"]], pairs)
     rows = tuple(
@@ -41,6 +41,14 @@ def judged(group: Group, runs: Sequence[Run]) -> Group:
         for row in group.rows
     )
     return replace(group, rows=rows, pairs=pairs, remarks=tuple(remarks))
+
+
+def _published(text: str, runs: Sequence[Run]) -> str:
+    """Return a message for a table that others read: runs are called by their own folder alone."""
+    for run in sorted(runs, key=lambda run: len(str(run.folder)), reverse=True):
+        if run.folder.name:  # a dot stands everywhere
+            text = text.replace(str(run.folder), run.folder.name)
+    return text
 
 
 def _entry(row: Row, runs: Sequence[Run]) -> Entry:

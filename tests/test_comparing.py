@@ -443,6 +443,8 @@ def test_runs_that_cannot_be_tested_are_still_built_with_a_warning(tmp_path: Pat
     (part,) = build([run], tmp_path / "out")
     assert set(_ties(part).values()) == {""}
     assert any("no tie groups: source_id of video" in remark for remark in part.remarks)
+    for path in (tmp_path / "out").iterdir():
+        assert str(tmp_path) not in path.read_text()
 
 
 def test_the_json_holds_numbers_tests_and_warnings(tmp_path: Path) -> None:
