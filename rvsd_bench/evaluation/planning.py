@@ -146,17 +146,21 @@ def make_plan(
         raise InputError(f"the limit must be at least 1 video, got {limit}")
     videos = found.videos[:limit]
     _require_sizes(videos, measures)
-    light = all(isinstance(m, str) and methods.is_frames(m) for m in models)
-    if not light or any(measure.weights for measure in measures):
-        from rvsd_bench.baselines.loading import pick_device
-
-        device = pick_device(device)
-    else:  # nothing here needs torch, which takes seconds to load
-        device = "cpu"
+    device = _device(device, models, measures)
     resolved = methods.resolve(
         models, data=data, device=device, trust_code=trust_code, allow_untrained=allow_untrained
     )
     return Plan(found, videos, chosen, measures, skipped, resolved, device, limit)
+
+
+def _device(wanted: str, models: Sequence[str | VideoRestorer], measures: Sequence[Measure]) -> str:
+    """Return the device to compute on; torch takes seconds to load and is asked only if needed."""
+    light = all(isinstance(m, str) and methods.is_frames(m) for m in models)
+    if light and not any(measure.weights for measure in measures):
+        return "cpu"
+    from rvsd_bench.baselines.loading import pick_device
+
+    return pick_device(wanted)
 
 
 def _require_sizes(videos: Sequence[Video], measures: Sequence[Measure]) -> None:
