@@ -67,7 +67,7 @@ def main() -> None:
             for crop in (64, 96, 128):
                 recipe = TrainingRecipe(
                     "svdnet", 1, preset="lite", batch=8, frames=3, crop=crop,
-                    losses={"charbonnier": 1.0}, data=Data(snow, per_snowfall=256),
+                    losses={"charbonnier": 1.0}, data=Data(snow),
                 )  # fmt: skip
                 begun = time.process_time()
                 feed = open_feed(footage, recipe, cache=Path(scratch))

@@ -24,6 +24,8 @@ from rvsd_bench.baselines.checkpoints import read_card
 from rvsd_bench.baselines.learned import learned_digest
 from rvsd_bench.baselines.loading import load
 from rvsd_bench.files import digest_source, tree_digest
+from rvsd_bench.generators.recipes import as_recipe, preset
+from rvsd_bench.making.manifest import digest_of
 from rvsd_bench.media.images import write_png
 from rvsd_bench.training.journal import read_journal
 from rvsd_bench.training.saving import read_state
@@ -173,6 +175,7 @@ def test_a_training_leaves_a_model_its_card_its_curves_and_its_pictures(
     assert sorted(source["role"] for source in card["data"]) == ["held out", "train", "train"]
     assert (card["seed"], card["step"], card["steps"]) == (4, 6, 6)
     assert card["trained_on"] == "2 clips of clips, snow moderate"
+    assert card["snow_sha256"] == digest_of(as_recipe(preset("moderate")).tree)
     assert card["validation"] == answer["validation"]
     assert card["environment"]["torch"]
     assert str(tmp_path) not in (out / "card.json").read_text()

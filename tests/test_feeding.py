@@ -170,6 +170,7 @@ def test_the_windows_of_a_batch_are_from_different_clips(
     footage: Path, snowing: SampledFeed, dataset: Path, tmp_path: Path
 ) -> None:
     made = open_feed(dataset, _recipe(tmp_path))
+    assert made.snow == "" != snowing.snow
     for feed in (snowing, made):
         for step in range(20):
             batch = feed.batch(step)

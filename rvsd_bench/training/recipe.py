@@ -53,10 +53,11 @@ class Data:
     snow: str = "moderate"
     """Over clean footage: a preset, or a recipe file of the generator, as from this recipe's
     folder."""
-    per_snowfall: int = bounded(64, 1, 10**6)
-    """Samples from one snowfall before another begins. To begin one takes 0.2 to 0.7 s: of 64
-    samples, eight windows used eight times, each bears some 7 ms, less than its rendering. More
-    saves little, and 5000 samples would see less than the 80 snowfalls that they see now."""
+    per_snowfall: int = bounded(128, 1, 10**6)
+    """Samples from one snowfall before another begins. To begin one takes 0.2 to 0.7 s: of 128
+    samples, sixteen windows used eight times, each bears 2 to 5 ms, as much as its rendering, and
+    feeding stays near a tenth of what `lite` computes. More would save little and show less snow:
+    5000 samples see 40 snowfalls."""
     snowfalls: int = bounded(8, 1, 1024)
     """How many snow at a time."""
     windows: int = bounded(32, 1, 4096)
