@@ -233,7 +233,7 @@ def test_the_card_says_how_far_it_is_and_the_checkpoint_no_times(open_session: O
     session.run()
     inside = read_card(session.out / "checkpoint.safetensors")
     beside = json.loads((session.out / "card.json").read_text())
-    assert beside.pop("wall_s") > 0 and beside.pop("cpu_s_without_workers") > 0
+    assert beside.pop("wall_s") >= 0 and beside.pop("cpu_s_without_workers") >= 0
     assert beside == inside
     assert inside["step"] == STEPS and inside["colour"] == "green"
     assert inside["validation"]["windows"] == 2
