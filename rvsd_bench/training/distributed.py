@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,11 @@ def joined(device: str) -> Iterator[Ranks]:
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield Ranks(distributed.get_rank(), world, local)
+        distributed.barrier()  # none leaves while another still listens to it
     finally:
+        # DistributedDataParallel is a cycle that holds on to the group: its threads would outlive
+        # the interpreter, and abort the process.
+        gc.collect()
         distributed.destroy_process_group()
 
 

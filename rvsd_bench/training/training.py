@@ -128,18 +128,20 @@ def train(job: Job, *, force: bool = False, progress: Progress | None = None) ->
     and absent; OutputError on a full disk. On an interrupt it saves, and the interrupt goes on.
     """
     with joined(job.device) as ranks:
-        with first_goes_first(ranks):
-            if ranks.first:
-                _claim(job, force)
-        session = _open(job, ranks, (progress if ranks.first else None) or Silent(), force)
-        session.take_up()
-        began = session.tally.step
-        if began < job.recipe.steps:
-            session.run(workers=job.workers, tensorboard=job.tensorboard)
-        tally = session.tally
-        return Trained(
-            job.out, tally.step, job.recipe.steps, tally.skipped, began, tally.validation
-        )
+        return _train(job, ranks, force, progress if ranks.first else None)
+
+
+def _train(job: Job, ranks: Ranks, force: bool, progress: Progress | None) -> Trained:
+    with first_goes_first(ranks):
+        if ranks.first:
+            _claim(job, force)
+    session = _open(job, ranks, progress or Silent(), force)
+    session.take_up()
+    began = session.tally.step
+    if began < job.recipe.steps:
+        session.run(workers=job.workers, tensorboard=job.tensorboard)
+    tally = session.tally
+    return Trained(job.out, tally.step, job.recipe.steps, tally.skipped, began, tally.validation)
 
 
 def _claim(job: Job, force: bool) -> None:
