@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvsd_bench.columns import LEADERBOARD, PER_VIDEO, SCHEMA_VERSION, csv_lines
 from rvsd_bench.errors import InputError, OutputError
-from rvsd_bench.files import sha256_bytes, write_json, write_text
+from rvsd_bench.files import digest_of, write_json, write_text
 from rvsd_bench.leaderboard.card import Card, card_from
 from rvsd_bench.leaderboard.table import Row, Run, comparable, display_name, read_run
 
@@ -51,7 +51,7 @@ class Entry:
             "cards": dict(self.cards),
             "run": dict(self.run),
         }
-        return content | {"sha256": _digest(content)}
+        return content | {"sha256": digest_of(content)}
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _read(path: Path) -> Entry:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         told = content.pop("sha256")
-        if told != _digest(content):
+        if told != digest_of(content):
             raise ValueError("its digest does not match")
         rows = tuple(_texts(row, LEADERBOARD) for row in content["rows"])
         videos = tuple(_texts(row, PER_VIDEO) for row in content["videos"])
@@ -223,10 +223,6 @@ def _write_tables(board: Path, entries: Sequence[Entry]) -> int:
 def _place(row: Row) -> tuple[str, ...]:
     order = ("protocol_hash", "dataset", "split", "method_id", "run_id", "video", "metric")
     return tuple(row[name] for name in order if name in row)
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return sha256_bytes(json.dumps(content, sort_keys=True, allow_nan=False).encode())
 
 
 @contextmanager

@@ -72,6 +72,11 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
+    return sha256_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits."""
     with readable(path), path.open("rb") as file:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,37 @@ def shared_clips() -> Path:
     if not folder.is_dir():
         pytest.skip("the real clips beside the checkout are not on this machine")
     return folder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line of an error."""
+        lines = [line for line in self.err.splitlines() if line.startswith("rvsd-bench: ")]
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Outcome]:
+    """Return a function that runs a command in this process."""
+    from rvsd_bench import cli
+
+    def call(*words: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["rvsd-bench", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        printed = capfd.readouterr()
+        return Outcome(int(left.value.code or 0), printed.out, printed.err)
+
+    return call

@@ -9,51 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from rvsd_bench import cli
 from rvsd_bench.files import tree_digest
 from rvsd_bench.media.images import read_image, write_png
 from rvsd_bench.media.video import write_ffv1
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: exit code and both streams."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaint(self) -> str:
-        """The one line of an error."""
-        lines = [line for line in self.err.splitlines() if line.startswith("rvsd-bench: ")]
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err
-        return lines[0]
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs a command in this process."""
-
-    def call(*words: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["rvsd-bench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        printed = capfd.readouterr()
-        return Outcome(int(left.value.code or 0), printed.out, printed.err)
-
-    return call
+Run = Callable[..., Any]
 
 
 def _frame(index: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:

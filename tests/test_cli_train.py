@@ -12,20 +12,18 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from rvsd_bench import cli
 from rvsd_bench.baselines.checkpoints import read_card
 from rvsd_bench.baselines.learned import learned_digest
 from rvsd_bench.baselines.loading import load
-from rvsd_bench.files import digest_source, tree_digest
+from rvsd_bench.files import digest_of, digest_source, tree_digest
 from rvsd_bench.generators.recipes import as_recipe, preset
-from rvsd_bench.making.manifest import digest_of
 from rvsd_bench.media.images import write_png
 from rvsd_bench.training.journal import read_journal
 from rvsd_bench.training.saving import read_state
@@ -62,38 +60,7 @@ size = 32
 """
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: exit code and both streams."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaint(self) -> str:
-        """The one line of an error."""
-        lines = [line for line in self.err.splitlines() if line.startswith("rvsd-bench: ")]
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err
-        return lines[0]
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs a command in this process."""
-
-    def call(*words: str | Path) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["rvsd-bench", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        printed = capfd.readouterr()
-        return Outcome(int(left.value.code or 0), printed.out, printed.err)
-
-    return call
+Run = Callable[..., Any]
 
 
 def _make_clip(folder: Path, seed: int, frames: int = 5, size: tuple[int, int] = (32, 48)) -> None:
@@ -127,9 +94,7 @@ def recipe(tmp_path: Path) -> Path:
 def train(run: Run, clips: Path, recipe: Path, tmp_path: Path) -> Run:
     """Return a function that trains into `tmp_path`/run; words are added, or stand instead."""
 
-    def call(
-        *words: str | Path, spec: str = "svdnet", data: Path = clips, out: str = "run"
-    ) -> Outcome:
+    def call(*words: str | Path, spec: str = "svdnet", data: Path = clips, out: str = "run") -> Any:
         given = ("--recipe", recipe, "--workers", "0", "--cache", clips.parent / "cache", *words)
         return run("train", spec, "--data", data, "--out", tmp_path / out, *given)
 

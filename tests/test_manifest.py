@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rvsd_bench.errors import InputError
+from rvsd_bench.files import digest_of
 from rvsd_bench.making.card import dataset_card
 from rvsd_bench.making.manifest import (
-    digest_of,
     finished,
     manifest,
     read_meta,

@@ -141,7 +141,7 @@ def _spoiled(name: str | None) -> DegradationRecipe | None:
 
 def _told_degradation(recipe: DegradationRecipe | None) -> dict[str, str] | None:
     """Return what meta records of the degradation that was asked for."""
-    from rvsd_bench.making.manifest import digest_of
+    from rvsd_bench.files import digest_of
 
     if recipe is None:
         return None
@@ -150,8 +150,8 @@ def _told_degradation(recipe: DegradationRecipe | None) -> dict[str, str] | None
 
 def open_recipe(recipe: str | Path | Scene | Recipe) -> tuple[Recipe, dict[str, str]]:
     """Return a recipe, and what meta records of it: its name and the digest of its content."""
+    from rvsd_bench.files import digest_of
     from rvsd_bench.generators.recipes import as_recipe, load_recipe, preset
-    from rvsd_bench.making.manifest import digest_of
 
     if isinstance(recipe, str):
         name, found = recipe, as_recipe(preset(recipe))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import natural_key, sha256_bytes, write_json
+from rvsd_bench.files import digest_of, natural_key, write_json
 from rvsd_bench.making.stored import SPLITS
 
 if TYPE_CHECKING:
@@ -106,11 +106,6 @@ def describe(
         "files": dict(digests),
         "versions": versions(),
     }
-
-
-def digest_of(value: Any) -> str:
-    """Return the SHA-256 of a JSON value, whatever the order of its keys."""
-    return sha256_bytes(json.dumps(value, sort_keys=True, allow_nan=False).encode())
 
 
 def versions() -> dict[str, str]:

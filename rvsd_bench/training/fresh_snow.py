@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rvsd_bench.files import sha256_bytes
+from rvsd_bench.files import digest_of
 from rvsd_bench.generators.pairs import SnowPairs
 from rvsd_bench.generators.recipes import (
     Recipe,
@@ -57,7 +56,7 @@ class FreshSnow:
         self._windows = max(recipe.batch, recipe.data.windows)
         self._rendered: dict[int, tuple[int, Packed]] = {}
         snow = _snow(data.snow)
-        self.snow = sha256_bytes(json.dumps(snow.tree, sort_keys=True, allow_nan=False).encode())
+        self.snow = digest_of(snow.tree)
         common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
         common |= {"recipe": snow, "frames": recipe.frames, "layers": True}
         self._pairs = SnowPairs(

@@ -12,7 +12,7 @@ from typing import Any
 
 from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError, unknown
-from rvsd_bench.files import sha256_bytes
+from rvsd_bench.files import digest_of
 from rvsd_bench.recipe import load_toml, structure
 from rvsd_bench.training.objectives import read_recipe, recipe_names
 from rvsd_bench.training.recipe import TrainingRecipe
@@ -64,7 +64,7 @@ def to_toml(recipe: TrainingRecipe) -> str:
 
 def digest(recipe: TrainingRecipe) -> str:
     """Return the SHA-256 of all that a recipe says."""
-    return sha256_bytes(json.dumps(asdict(recipe), sort_keys=True).encode())
+    return digest_of(asdict(recipe))
 
 
 def read_resolved(path: Path) -> TrainingRecipe:
