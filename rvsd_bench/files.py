@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ _ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a wri
 _ADVICE[errno.ENOENT] = "make its folder first"
 
 _DIGITS = re.compile(r"([0-9]+)")
+_TEMPORARY = re.compile(r"\.tmp\..*\.[0-9a-f]{16}(\.[^.]*)?", re.DOTALL)
+_FORGOTTEN_S = 86_400.0
 
 
 @contextmanager
@@ -135,16 +139,16 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def publish_file(path: Path, *, needed: int | None = None) -> Iterator[Path]:
-    """Lend a temporary path beside `path`; synchronise and rename it at the end of the block.
+    """Lend an empty file beside `path`; synchronise and rename it at the end of the block.
 
-    The temporary path has the suffix of `path`, since encoders go by it. If the block fails, the
-    temporary file is removed, and a disk that is full or read-only raises OutputError with the
-    number of bytes `needed`, where that is known.
+    It has the suffix of `path`, since encoders go by it. If the block fails, it is removed, and a
+    disk that is full or read-only raises OutputError with the number of bytes `needed`, or, where
+    that is not known, those that were written so far. What a killed process leaves is for
+    `remove_orphans`.
     """
-    # 40 characters are at most 160 bytes: the name stays below the file system's 255.
-    temporary = path.with_name(f".tmp.{path.stem[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    temporary = _temporary(path, path.stem, path.suffix)
     try:
-        with _writing(path, temporary, needed):
+        with _writing(path, temporary, needed), _alive(temporary, Path.touch):
             yield temporary
             _sync(temporary)
             temporary.replace(path)
@@ -164,10 +168,10 @@ def publish_folder(target: Path) -> Iterator[Path]:
     """
     if target.exists():
         raise OutputError(f"{target} already exists: remove it, or choose another name")
-    temporary = target.with_name(f".tmp.{target.name[:40]}.{secrets.token_hex(8)}")
+    make_folder(target.parent)
+    temporary = _temporary(target, target.name)
     try:
-        with _writing(target, temporary, None):
-            temporary.mkdir(parents=True)
+        with _writing(target, temporary, None), _alive(temporary, _make):
             yield temporary
             for path in temporary.rglob("*"):
                 _sync(path)
@@ -176,6 +180,110 @@ def publish_folder(target: Path) -> Iterator[Path]:
             _sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there, or raise OutputError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "choose another place")
+        raise OutputError(f"cannot make the folder {path}: {error.strerror}; {advice}") from error
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder, if it is there, so that nobody ever finds a part of it."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    gone = _temporary(path, path.name)
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def remove_orphans(*folders: Path) -> None:
+    """Remove the temporaries that killed processes left in folders, never those of living ones.
+
+    Living ones are known by the lock that they hold, on this machine or another. Where the file
+    system has no locks, what nobody has changed for a day counts as left. A folder that is not
+    there, or may not be read, is passed over.
+    """
+    for folder in folders:
+        names: list[str] = []
+        with suppress(OSError), os.scandir(folder) as entries:
+            names += [e.name for e in entries if _TEMPORARY.fullmatch(e.name)]
+        for name in names:
+            if not (folder / name).is_symlink():
+                _remove_if_dead(folder / name)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the room on the disk that a path lies on, or will."""
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+def _temporary(path: Path, name: str, suffix: str = "") -> Path:
+    # 40 characters are at most 160 bytes: the name stays below the file system's 255.
+    return path.with_name(f".tmp.{name[:40]}.{secrets.token_hex(8)}{suffix}")
+
+
+def _make(path: Path) -> None:
+    path.mkdir(exist_ok=True)
+
+
+@contextmanager
+def _alive(temporary: Path, make: Callable[[Path], None]) -> Iterator[None]:
+    """Make a temporary and hold the lock by which `remove_orphans` knows that it is in use."""
+    handle = None
+    while handle is None:
+        make(temporary)
+        try:
+            handle = _hold(temporary)  # None: it was taken for an orphan before it was locked
+        except OSError:
+            handle = os.open(temporary, os.O_RDONLY)  # no locks here: it is known by its age
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _hold(path: Path) -> int | None:
+    """Lock a file or folder until the handle is closed; None if another has it, or it is gone.
+
+    Raises OSError where there are no such locks.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists():
+            return handle
+    except BlockingIOError:
+        pass
+    except OSError:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
+def _remove_if_dead(temporary: Path) -> None:
+    handle = None
+    with suppress(OSError):
+        try:
+            handle = _hold(temporary)
+            dead = handle is not None
+        except OSError:
+            dead = time.time() - temporary.stat().st_mtime > _FORGOTTEN_S
+        if dead and temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        elif dead:
+            temporary.unlink()
+    if handle is not None:
+        os.close(handle)
 
 
 def _sync(path: Path) -> None:
@@ -198,15 +306,25 @@ def _rename_unless_lost(temporary: Path, target: Path) -> None:
 def _writing(path: Path, temporary: Path, needed: int | None) -> Iterator[None]:
     try:
         yield
-    except OutputError:
-        raise
+    except OutputError as error:
+        if str(temporary) not in str(error):
+            raise
+        # A file inside of a lent folder: people know it by the name that it would have had.
+        raise OutputError(str(error).replace(str(temporary), str(path))) from error
     except OSError as error:
         # A failed write carries no file name, a failed open does. The block may also have failed
         # to read something; that is not ours to explain.
         named = str(error.filename or temporary)
         if error.errno is None or not named.startswith((str(temporary), f"file:{temporary}")):
             raise
-        size = f" ({needed} bytes are needed)" if needed is not None else ""
+        so_far = _size(temporary) if needed is None else 0
+        size = f" (more than {so_far} bytes are needed)" if so_far else ""
+        size = size if needed is None else f" ({needed} bytes are needed)"
         advice = _ADVICE.get(error.errno, "choose another place")
         reason = os.strerror(error.errno)
         raise OutputError(f"cannot write {path}{size}: {reason}; {advice}") from error
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -104,9 +106,10 @@ def test_a_full_disk_is_an_output_error_and_leaves_what_was_there(
     done = subprocess.run(
         [sys.executable, "-c", FILL, what, str(target)], capture_output=True, text=True, check=True
     )
-    size = " (5000 bytes are needed)" if what == "file" else ""
+    size = "5000" if what == "file" else "more than 1010"
     assert done.stdout == (
-        f"cannot write {target}{size}: File too large; free some space and run again"
+        f"cannot write {target} ({size} bytes are needed): File too large; "
+        "free some space and run again"
     )
     assert listing(tmp_path) == (["target"] if what == "file" else [])
     assert what == "folder" or target.read_bytes() == b"old"
@@ -157,6 +160,108 @@ def test_the_folder_of_a_faster_process_is_kept(tmp_path: Path) -> None:
             files.write_text(fast / "0.txt", "fast")
     assert listing(tmp_path) == ["clip", "clip/0.txt"]
     assert (target / "0.txt").read_text() == "fast"
+
+
+def test_a_file_inside_of_a_lent_folder_is_named_as_it_would_have_been_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    wanted = f"cannot write {tmp_path}/clip/0.png (7 bytes are needed): No space left on device"
+    with pytest.raises(OutputError) as caught, files.publish_folder(tmp_path / "clip") as folder:
+        files.stage_bytes(folder / "0.png", bytes(7))
+    assert str(caught.value) == f"{wanted}; free some space and run again"
+    assert listing(tmp_path) == []
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from rvsd_bench import files
+home = Path(sys.argv[1])
+with files.publish_file(home / "a.txt") as file, files.publish_folder(home / "clip") as folder:
+    file.write_text("half")
+    (folder / "0.png").write_text("half")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_orphans_are_those_of_dead_processes_and_nothing_else(tmp_path: Path) -> None:
+    job = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert job.stdout is not None and job.stdout.readline() == b"ready\n"
+    mine = {".tmp.notes", ".tmp.0123456789abcdef", "tmp.a.0123456789abcdef.txt"}
+    for name in mine:
+        (tmp_path / name).write_text("of the user")
+    files.remove_orphans(tmp_path, tmp_path / "not there")
+    living = {name for name in listing(tmp_path) if name not in mine}
+    assert len(living) == 3 and all(name.startswith(".tmp.") for name in living)
+    job.kill()
+    job.communicate()
+    assert {name for name in listing(tmp_path) if name not in mine} == living
+    files.remove_orphans(tmp_path)
+    assert set(listing(tmp_path)) == mine
+
+
+def test_without_locks_what_rested_for_a_day_counts_as_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    old = tmp_path / ".tmp.old.0123456789abcdef"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    with files.publish_folder(tmp_path / "clip") as folder:
+        files.remove_orphans(tmp_path)
+        assert listing(tmp_path) == [folder.name]
+    assert listing(tmp_path) == ["clip"]
+
+
+def test_a_temporary_that_was_taken_for_an_orphan_at_birth_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, swept = files._hold, []
+
+    def late(path: Path) -> int | None:
+        if not swept:
+            swept.append(path)
+            files.remove_orphans(path.parent)
+        return hold(path)
+
+    monkeypatch.setattr(files, "_hold", late)
+    files.write_bytes(tmp_path / "a", b"whole")
+    assert swept and not swept[0].exists()
+    assert listing(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"whole"
+
+
+def test_what_is_discarded_is_never_half_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    (clip / "0.png").write_text("0")
+    remove, seen = shutil.rmtree, []
+
+    def watched(path: Path, **options: bool) -> None:
+        seen.append((clip.exists(), path.name.startswith(".tmp.clip.")))
+        remove(path, **options)
+
+    monkeypatch.setattr(files.shutil, "rmtree", watched)
+    for _ in range(2):
+        files.discard(clip)
+    assert seen == [(False, True)] and listing(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot make the folder .*file/clip: Not a directory"):
+        files.make_folder(tmp_path / "file" / "clip")
 
 
 def test_failing_to_read_inside_the_block_is_not_blamed_on_the_output(tmp_path: Path) -> None:
