@@ -24,8 +24,8 @@ from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.files import tree_digest, write_json
 from rvsd_bench.generators import Recipe, Shot, load_recipe
 from rvsd_bench.generators.weather import Weather
+from rvsd_bench.making import claiming, estimating, publishing, writing
 from rvsd_bench.making import generating as making
-from rvsd_bench.making import publishing, writing
 from rvsd_bench.making.verifying import verify
 from rvsd_bench.media.images import read_gray16, read_image, write_png
 
@@ -338,7 +338,7 @@ def test_meta_is_written_when_all_else_is_in_place(
             seen.append(all((place / name).is_file() for name in value["files"]))
         write_json(path, value)
 
-    monkeypatch.setattr("rvsd_bench.files.write_json", watched)
+    monkeypatch.setattr(publishing, "write_json", watched)
     making.generate([clips], tmp_path / "out", **FAST)
     assert seen == [True, True, True]
 
@@ -365,6 +365,34 @@ def test_a_killed_job_goes_on_to_the_same_bytes(clips: Path, tmp_path: Path) -> 
         (out / f".tmp.{name}").write_text("{")  # as if killed in its last moment
     making.generate([clips], out, variants=3, **FAST)
     assert tree_digest(out) == tree_digest(tmp_path / "whole")
+
+
+def test_a_disk_that_is_clearly_too_small_is_found_before_any_work(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    foreseen = making.generate([clips], out, dry_run=True, **FAST).estimate
+    assert foreseen is not None
+    room = [foreseen.bytes // 2]
+    monkeypatch.setattr(estimating, "free_bytes", lambda path: room[0])
+    words = rf"3 videos take about {foreseen.bytes} bytes, but there is room for {room[0]}"
+    with pytest.raises(OutputError, match=words):
+        making.generate([clips], out, **FAST)
+    assert not out.exists()
+    room[0] = foreseen.bytes  # an estimate may be off: it refuses only what is clear
+    making.generate([clips], out, **FAST)
+    size = sum(path.stat().st_size for path in out.glob("test/*/**/*.png"))
+    assert size == pytest.approx(foreseen.bytes, rel=0.3)
+
+
+def test_layers_that_were_lost_are_made_again(tmp_path: Path) -> None:
+    clip = _clip(tmp_path / "clip")
+    out = tmp_path / "out"
+    making.generate([clip], out, **FAST)
+    before = tree_digest(out)
+    shutil.rmtree(out / "test/layers/00000")
+    assert making.generate([clip], out, **FAST).made == ("test/00000",)
+    assert tree_digest(out) == before
 
 
 def test_a_dry_run_estimates_and_writes_nothing(clips: Path, tmp_path: Path) -> None:
@@ -434,7 +462,7 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
     clip = _clip(tmp_path / "clip")
     with (
-        making._locked(tmp_path / "out", "1-of-1"),
+        claiming.locked(tmp_path / "out", "1-of-1"),
         pytest.raises(InputError, match="another run"),
     ):
         making.generate([clip], tmp_path / "out", **FAST)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rvsd_bench.errors import OutputError
+from rvsd_bench.files import free_bytes
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
 from rvsd_bench.making.publishing import degradation, degrader, drawn, shoot
@@ -15,6 +17,10 @@ from rvsd_bench.making.writing import opened_video
 
 MOST = 3
 """Videos, and frames of each, that are rendered."""
+CERTAIN = 0.7
+"""The part of an estimate that a dataset takes at the least: estimates are within 30 %."""
+_RAW_BYTES = 3 + 3 + 3 + 6.1
+"""Of a pixel that is not compressed: the clean, snowy and degraded side, and the layers."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,23 @@ def estimate(jobs: Sequence[Job]) -> Estimate:
     )
 
 
+def require_room(out: Path, jobs: Sequence[Job]) -> None:
+    """Raise OutputError if the disk that `out` lies on is clearly too small for the videos.
+
+    Frames are rendered for an estimate only where uncompressed ones would not fit: mostly nothing
+    is done here.
+    """
+    free = free_bytes(out)
+    if sum(_pixels(job) for job in jobs) * _RAW_BYTES <= free:
+        return
+    needed = estimate(jobs).bytes
+    if needed * CERTAIN > free:
+        raise OutputError(
+            f"{out}: {len(jobs)} videos take about {needed} bytes, but there is room for {free}: "
+            "free some space and run again, or choose another --out"
+        )
+
+
 @dataclass(frozen=True)
 class _Sample:
     pixels: int
@@ -58,7 +81,7 @@ def _measure(job: Job) -> _Sample:
     render_frame(shot, 0, clip[0])  # compiled now, if it was not before
     prepared = time.perf_counter()
     indices = _spread(len(clip))
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="rvsd-bench-") as name:
         place = replace(job.place, root=Path(name))
         layered, spoiled = job.options.layers != "none", degrader(job, degradation(job), clip)
         with opened_video(place, clip.fps, layers=layered, degrader=spoiled) as video:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
+from rvsd_bench.files import make_folder
 from rvsd_bench.jobs import Task, Track, parse_shard, processes, run_tasks, untracked
+from rvsd_bench.making.claiming import claimed, locked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
 from rvsd_bench.making.publishing import make_video
 from rvsd_bench.making.stored import CONTAINERS, DEGRADED, SPLITS, StoredVideo
-from rvsd_bench.making.writing import make_folder
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, Scene
@@ -85,7 +86,8 @@ def generate(
     Videos that are already finished are kept, unless `force`; if they were made from another
     recipe, option or input, InputError says what changed. One bad clip among several does not stop
     the others (see `Summary.raise_failures`); the error of an only clip is raised, and OutputError
-    as soon as something cannot be written. `dry_run` writes nothing.
+    as soon as something cannot be written, or at once where the disk is clearly too small.
+    `dry_run` writes nothing.
     """
     out = Path(out)
     options = Options(
@@ -114,9 +116,11 @@ def generate(
     todo = [job for job in part.of(jobs) if job.place.label not in kept]
     if dry_run:
         return _foreseen(out, plan, kept, todo)
-    with _locked(out, f"{part.index}-of-{part.count}"):
+    with claimed(out, part, {job.place.label for job in jobs}):
         if force:
             _discard_others(out, jobs)
+        else:
+            _require_room(out, todo)
         made, failed = _make(todo, workers, executor, track)
         for line in _warnings(out, todo):
             report(line)
@@ -124,6 +128,12 @@ def generate(
     if failed and len(jobs) == 1:
         raise failed[0][1]
     return Summary(out, plan, made, kept, (*plan.unreadable, *failed))
+
+
+def _require_room(out: Path, todo: Sequence[Job]) -> None:
+    from rvsd_bench.making.estimating import require_room
+
+    require_room(out, todo)
 
 
 def _foreseen(out: Path, plan: Plan, kept: tuple[str, ...], todo: Sequence[Job]) -> Summary:
@@ -252,10 +262,17 @@ def _kept(out: Path, jobs: Sequence[Job], force: bool) -> tuple[str, ...]:
                 f"{out} holds {label}, made otherwise: {changed}; "
                 "choose another --out, or --force to make everything anew"
             )
-        sides = ("clean", "snow", *([DEGRADED] if job and job.options.degrade else ()))
-        if job and all(job.place.side(kind).exists() for kind in sides):
+        if job and _is_there(job):
             kept.append(label)
     return tuple(kept)
+
+
+def _is_there(job: Job) -> bool:
+    """Tell whether all parts of a finished video still lie where they were put."""
+    sides = ["clean", "snow", *([DEGRADED] if job.options.degrade else ())]
+    parts = [job.place.side(kind) for kind in sides]
+    parts += [job.place.layers] if job.options.layers != "none" else []
+    return all(part.exists() for part in parts)
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -320,7 +337,7 @@ def _warnings(out: Path, jobs: Sequence[Job]) -> Iterator[str]:
 def _publish_manifest(out: Path) -> None:
     from rvsd_bench.making.manifest import finished, write_manifest
 
-    with _locked(out, "manifest", wait_s=600):  # shards finish in any order; the last sees all
+    with locked(out, "manifest", wait_s=600):  # shards finish in any order; the last sees all
         if finished(out):
             write_manifest(out)
 
@@ -333,27 +350,3 @@ def _discard_others(out: Path, jobs: Sequence[Job]) -> None:
             place = StoredVideo(out, split, meta.stem)
             if place.label not in planned:
                 place.discard()
-
-
-@contextmanager
-def _locked(out: Path, name: str, wait_s: float = 0) -> Iterator[None]:
-    """Keep a second run out of the folder; leave no file, and no empty folder, behind."""
-    from filelock import FileLock, Timeout
-
-    make_folder(out)
-    path = out / f".lock.{name}"
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=wait_s)
-    except Timeout as error:
-        raise InputError(f"{out} is being written by another run: wait until it ends") from error
-    except OSError as error:
-        raise OutputError(f"cannot write into {out}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.release()
-        for folder in [*out.glob("*/*"), *out.glob("*"), out]:
-            with suppress(OSError):  # rmdir takes empty folders only
-                folder.rmdir()

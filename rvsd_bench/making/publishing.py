@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.files import make_folder, write_json
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import open_clip
 from rvsd_bench.making.stored import Reencoded, StoredVideo
-from rvsd_bench.making.writing import make_folder, opened_video
+from rvsd_bench.making.writing import opened_video
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import RenderedFrame, Shot
@@ -35,7 +36,6 @@ def make_video(job: Job, track: Track = untracked) -> int:
 
 def _publish(job: Job, place: StoredVideo, track: Track) -> int:
     """Decode every frame once, write it, render snow into it as it was written, write that."""
-    from rvsd_bench.files import write_json
     from rvsd_bench.making.manifest import describe
 
     clip = open_clip(job.video.source.path, job.options)

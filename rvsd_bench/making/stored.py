@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.files import discard
 
 SPLITS = ("train", "test")
 CONTAINERS = ("png", "jpg", "ffv1")
@@ -19,6 +19,8 @@ PLANES = ("transmission", "coverage", "radiance")
 """The folders of layers/<video>, each of 16-bit grey pictures."""
 DEGRADED = "degraded"
 """The folder of a split that holds the snowy frames as a camera and its coder would leave them."""
+SIDES = ("clean", "snow", DEGRADED, "layers")
+"""The folders of a split that hold a part of each video."""
 LIGHT = "light"
 """One more such folder where the light of the air varies: 16-bit RGB at an eighth of the size."""
 
@@ -59,22 +61,14 @@ class StoredVideo:
 
     def parts(self) -> list[Path]:
         """Return every path that may belong to the video, whatever its container; meta first."""
-        sides = (self.root / self.split / kind for kind in ("clean", "snow", DEGRADED, "layers"))
+        sides = (self.root / self.split / kind for kind in SIDES)
         names = (self.name, f"{self.name}.mkv")
         return [self.meta, *(side / name for side in sides for name in names)]
 
-    def leftovers(self) -> Iterator[Path]:
-        """Yield what interrupted writing left beside the parts: hidden temporary files."""
-        for part in self.parts():
-            yield from part.parent.glob(f".tmp.{self.name}.*")
-
     def discard(self) -> None:
-        """Remove every trace of the video, its meta file first."""
-        for path in [*self.parts(), *self.leftovers()]:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        """Remove every part of the video, its meta file first, and each at once."""
+        for path in self.parts():
+            discard(path)
 
 
 @dataclass(frozen=True)

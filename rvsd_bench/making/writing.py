@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Frame
-from rvsd_bench.errors import OutputError
+from rvsd_bench.files import make_folder, publish_folder, sha256_bytes, sha256_file, stage_bytes
 from rvsd_bench.making.stored import DEGRADED, LIGHT, PLANES, StoredVideo, frame_name
 
 if TYPE_CHECKING:
@@ -72,8 +72,6 @@ def opened_video(
 @contextmanager
 def opened_side(place: StoredVideo, kind: str, fps: float, digests: Digests) -> Iterator[Side]:
     """Lend a writer of one side of a video, the folder `kind` of its split."""
-    from rvsd_bench.files import publish_folder, sha256_file
-
     target = place.side(kind)
     if place.container != "ffv1":
         with publish_folder(target) as folder:
@@ -150,8 +148,6 @@ def _opened_degraded(
 
 @contextmanager
 def _opened_layers(place: StoredVideo, digests: Digests) -> Iterator[Layers]:
-    from rvsd_bench.files import publish_folder
-
     with publish_folder(place.layers) as folder:
         yield Layers(folder, f"layers/{place.name}", digests)
 
@@ -163,16 +159,6 @@ def _coding(container: str) -> tuple[Any, ...]:
     return (".jpg", encode_jpeg, decode_jpeg) if container == "jpg" else (".png", encode_png)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, or raise OutputError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {path}: {error.strerror}") from error
-
-
 def _write(path: Path, data: bytes) -> str:
-    from rvsd_bench.files import sha256_bytes, stage_bytes
-
     stage_bytes(path, data)
     return sha256_bytes(data)
