@@ -32,7 +32,7 @@ def job_options(command: F) -> F:
         click.option("--shard", metavar="i/N", help="Do the i-th of N equal parts (1 <= i <= N)."),
         click.option(
             "--executor",
-            type=click.Choice(["pool", "serial"]),
+            type=click.Choice(["pool", "serial", "ray"]),
             default="pool",
             show_default=True,
             help="Serial whenever there is one worker.",
