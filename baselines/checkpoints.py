@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import readable, sha256_file, write_bytes
+from rvsd_bench.texts import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,8 +62,8 @@ def read_card(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
     try:
-        card = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        card = parse_json(text)
+    except ValueError as error:
         raise InputError(f"{path}: the checkpoint's card is not JSON: {error}") from error
     if not isinstance(card, dict):
         raise InputError(f"{path}: the checkpoint's card is not a JSON object")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.generators.compose import compose, tables
 from rvsd_bench.generators.lightmap import spread
 from rvsd_bench.generators.weather import Weather, planes_in
+from rvsd_bench.texts import brief, read_json
 
 if TYPE_CHECKING:
     from rvsd_bench.generators.rendering import RenderedFrame
@@ -191,14 +191,16 @@ def _fit(
 def _meta(path: Path) -> tuple[str, int, NDArray[np.uint16] | None]:
     """Return domain, gain and light of the air, which is None if it varies."""
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_json(path)
         told, light = meta["compose"], meta["atmospheric_light"]
         a16 = None if light.get("map") else np.array(light["value16"], np.uint16)
         return str(told["domain"]), int(told["gain"]), a16
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise InputError(f"{path} is not the meta file of a generated video: {error!r}") from error
+        raise InputError(
+            f"{path} is not the meta file of a generated video: {brief(error)}"
+        ) from error
 
 
 def _picture(folder: Path, number: str) -> Frame:

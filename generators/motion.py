@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.poses import FASTEST_M_PER_S, integrated, read_poses
+from rvsd_bench.texts import parse_json
 
 STEADY_DEG = 3.0
 """While a camera turns no more than this, all streams out of one place in the picture."""
@@ -128,7 +128,7 @@ def _holds_velocities(path: Path) -> bool:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".json":
-            told = json.loads(text)
+            told = parse_json(text)
             return not isinstance(told, dict) or "velocity_m_per_s" in told
     except (OSError, ValueError):
         return True
@@ -145,7 +145,7 @@ def read_velocities(path: Path) -> NDArray[np.float64]:
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() == ".json":
-            rows = json.loads(text)["velocity_m_per_s"]
+            rows = parse_json(text)["velocity_m_per_s"]
         else:
             table = csv.DictReader(text.splitlines())
             rows = [[row["vx"], row["vy"], row["vz"]] for row in table]

@@ -7,7 +7,6 @@ Only how poses differ from the first one counts.
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from rvsd_bench.clip import Clip
 from rvsd_bench.errors import InputError
 from rvsd_bench.generators.passage import BEYOND_S
 from rvsd_bench.generators.path import CameraPath, camera_path
+from rvsd_bench.texts import parse_json
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def _table(path: Path) -> tuple[tuple[str, Any], Array, Array]:
     """Return what orders the poses and its kind, places [N, 3], and turns [N, 4] or [N, 3, 3]."""
     text = path.read_text(encoding="utf-8")
     if path.suffix.lower() == ".json":
-        return _from_json(json.loads(text))
+        return _from_json(parse_json(text))
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         raise ValueError("no lines")

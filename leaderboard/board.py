@@ -20,6 +20,7 @@ from rvsd_bench.errors import InputError, OutputError
 from rvsd_bench.files import digest_of, write_json, write_text
 from rvsd_bench.leaderboard.card import Card, card_from
 from rvsd_bench.leaderboard.table import Row, Run, comparable, display_name, read_run
+from rvsd_bench.texts import read_json
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -111,7 +112,7 @@ def read_entries(board: Path) -> list[Entry]:
 
 def _read(path: Path) -> Entry:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         told = content.pop("sha256")
         if told != digest_of(content):
             raise ValueError("its digest does not match")

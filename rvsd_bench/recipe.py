@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from rvsd_bench.errors import InputError, unknown
+from rvsd_bench.texts import brief, shortened
 
 if TYPE_CHECKING:
     import cattrs
@@ -36,8 +37,10 @@ def load_toml(path: Path | str) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # also UnicodeDecodeError, and a number of thousands of digits
         raise InputError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError:
+        raise InputError(f"{path}: not valid TOML: its lists are nested too deep") from None
 
 
 def structure(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
@@ -55,7 +58,7 @@ def structure(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
         raise InputError(f"{where}: {_explain(path, cause)}") from None
     for path, number, (low, high) in _ranged(value, ""):
         if not low <= number <= high:
-            raise InputError(f"{where}: {path} is {number:g}, must lie in [{low:g}, {high:g}]")
+            raise InputError(f"{where}: {path} is {_told(number)}, must lie in [{low:g}, {high:g}]")
     return value
 
 
@@ -140,11 +143,14 @@ def corners(tree: Any, where: str) -> Iterator[Any]:
 def _distribution(kind: str, given: Any, where: str) -> Distribution:
     if not isinstance(given, list) or not given or (kind != "choice" and len(given) != 2):
         wanted = "a list of values" if kind == "choice" else "a list of two numbers"
-        raise InputError(f"{where}: {kind} needs {wanted}, got {given!r}")
+        raise InputError(f"{where}: {kind} needs {wanted}, got {brief(given)}")
     if kind != "choice":
-        a, b = (_number(value) for value in given)
+        try:
+            a, b = (_number(value) for value in given)
+        except InputError as error:
+            raise InputError(f"{where}: {kind} {error}") from None
         if not (math.isfinite(a) and math.isfinite(b)):
-            raise InputError(f"{where}: {kind} needs finite numbers, got {given!r}")
+            raise InputError(f"{where}: {kind} needs finite numbers, got {brief(given)}")
         if kind == "normal" and b < 0:
             raise InputError(f"{where}: the deviation {b:g} is negative")
         if kind != "normal" and not a <= b:
@@ -156,14 +162,24 @@ def _distribution(kind: str, given: Any, where: str) -> Distribution:
 
 def _number(value: Any, _type: Any = float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"must be a number, not {value!r}")
-    return float(value)
+        raise InputError(f"must be a number, not {brief(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise InputError(f"is too large a number: {brief(value)}") from None
+
+
+def _told(number: float) -> str:
+    try:
+        return f"{number:g}"
+    except OverflowError:  # a whole number beyond all floats
+        return brief(number)
 
 
 def _exactly(wanted: type[Any], name: str) -> Callable[[Any, Any], Any]:
     def check(value: Any, _type: Any) -> Any:
         if type(value) is not wanted:
-            raise InputError(f"must be {name}, not {value!r}")
+            raise InputError(f"must be {name}, not {brief(value)}")
         return value
 
     return check
@@ -171,7 +187,9 @@ def _exactly(wanted: type[Any], name: str) -> Callable[[Any, Any], Any]:
 
 def _one_of(value: Any, literal: Any) -> Any:
     if value not in get_args(literal):
-        raise unknown("choice", str(value), [str(choice) for choice in get_args(literal)])
+        raise unknown(
+            "choice", shortened(str(value)), [str(choice) for choice in get_args(literal)]
+        )
     return value
 
 
@@ -216,12 +234,12 @@ def _explain(path: str, cause: Exception) -> str:
         known = [f.name for f in fields(cause.cl)]
         prefix = f"{path}." if path else ""
         key = min(cause.extra_fields)
-        return str(unknown("key", prefix + key, [prefix + name for name in known]))
+        return str(unknown("key", prefix + shortened(key), [prefix + name for name in known]))
     if isinstance(cause, KeyError):
-        return f"{path + '.' if path else ''}{cause.args[0]} is missing"
+        return f"{path + '.' if path else ''}{shortened(str(cause.args[0]))} is missing"
     if isinstance(cause, InputError):
         return f"{path} {cause}" if path else str(cause)
-    return f"{path or 'the table'} has the wrong shape: {cause}"
+    return f"{path or 'the table'} has the wrong shape: {shortened(str(cause))}"
 
 
 def _ranged(value: Any, path: str) -> Iterator[tuple[str, float, tuple[float, float]]]:

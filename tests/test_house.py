@@ -18,7 +18,8 @@ HEAVY = ("torch", "cv2", "pandas", "pyiqa", "numba", "av", "scipy", "imageio", "
 
 # The rooms may use these parts of rvsd_bench and no others. See docs/architecture.md.
 SHARED = {
-    "generators": {"clip", "colour", "errors", "files", "guided", "media", "recipe", "seeds"},
+    "generators": {"clip", "colour", "errors", "files", "guided", "media", "recipe", "seeds"}
+    | {"texts"},
     "baselines": {
         "clip",
         "data",
@@ -29,9 +30,11 @@ SHARED = {
         "mixtures",
         "recipe",
         "registry",
+        "texts",
         "training.batches",
     },
-    "leaderboard": {"__version__", "columns", "errors", "files", "recipe", "resampling", "seeds"},
+    "leaderboard": {"__version__", "columns", "errors", "files", "recipe", "resampling", "seeds"}
+    | {"texts"},
 }
 
 # torch takes seconds to import: only these may do so when they are imported themselves.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from rvsd_bench.data.layouts import Place
 from rvsd_bench.data.pairing import Pairing
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import image_files
+from rvsd_bench.texts import read_json
 
 DEFAULT_FPS = 25.0
 
@@ -242,7 +242,7 @@ def _meta(place: Place) -> dict[str, Any]:
     if not path.is_file():  # it is written last
         raise InputError(f"{path} is missing, so the clip is not finished: run `generate` again")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         return {"source": dict(found["source"]), "fps": float(found.get("fps", DEFAULT_FPS))}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(

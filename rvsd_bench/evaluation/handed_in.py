@@ -15,6 +15,7 @@ from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, sha256_file
 from rvsd_bench.leaderboard.card import CARD_FILE
+from rvsd_bench.texts import brief, read_json
 
 MANIFEST_FILE = "submission.json"
 MODEL_FOLDER = "files"
@@ -65,13 +66,13 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         if path.stat().st_size > _LONGEST:
             raise ValueError("it is too long")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         files = {str(name): str(digest) for name, digest in found["files"].items()}
         if any(not _is_inside(name) for name in files):
             raise ValueError("it names files outside of the submission")
         manifest = Manifest(found["kind"], files, str(found.get("spec", "")))
         if manifest.kind not in ("frames", "model"):
-            raise ValueError(f"it is of an unknown kind {manifest.kind!r}")
+            raise ValueError(f"it is of an unknown kind {brief(manifest.kind)}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} was not made by pack: {type(error).__name__}: {error}") from error
     return manifest

@@ -7,7 +7,6 @@ run can tell whether they still hold.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from rvsd_bench.columns import csv_lines
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.summary import VideoScores
 from rvsd_bench.files import publish_file, write_json
+from rvsd_bench.texts import read_json
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Part:
     evidence: dict[str, int]
     """How many frames look shifted, swapped, copied (`Watch`, `copies` of validation)."""
     saved_frames: bool = False
+    outcome: str = ""
+    """In which way the model failed, if it did: oom, timeout, crash, invalid."""
 
     @property
     def complete(self) -> bool:
@@ -83,18 +85,39 @@ def write_part(path: Path, part: Part) -> None:
 def read_part(path: Path) -> Part | None:
     """Return a part, or None if there is none or it is not readable: it is then scored again."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         frames = tuple(FrameScores(**frame) for frame in found.pop("frames"))
-        return Part(frames=frames, **found)
-    except (OSError, ValueError, KeyError, TypeError):
+        part = Part(frames=frames, **found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return part if _is_sound(part) else None
+
+
+def _is_sound(part: Part) -> bool:
+    """Tell whether a part that was read is made of what a part is made of."""
+    texts = all(_holds(table, str) for table in (part.stamp, part.metrics))
+    return texts and _holds(part.evidence, int) and all(map(_is_scored, part.frames))
+
+
+def _is_scored(frame: FrameScores) -> bool:
+    digests = (frame.frame_id, frame.pred_sha256, frame.ref_sha256, frame.input_sha256)
+    return (
+        all(isinstance(text, str) for text in digests)
+        and all(type(size) in (int, type(None)) for size in (frame.width, frame.height))
+        and all(_holds(table, float, int, type(None)) for table in (frame.values, frame.truth))
+        and _holds(frame.errors, str)
+    )
+
+
+def _holds(table: Any, *kinds: type) -> bool:
+    return isinstance(table, dict) and all(type(value) in kinds for value in table.values())
 
 
 def read_manifest(run: Path) -> dict[str, Any] | None:
     """Return the manifest of a finished run, or None where there is none."""
     path = run / "manifest.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

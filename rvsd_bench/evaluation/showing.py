@@ -7,7 +7,6 @@ those pixels in `pictures/shown.json`, so that a later run draws what has change
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from rvsd_bench.files import write_json
 from rvsd_bench.jobs import Task, run_tasks
 from rvsd_bench.leaderboard.embedding import INDEX
 from rvsd_bench.metrics import CARDS
+from rvsd_bench.texts import read_json
 
 PICTURED = 6
 """So many videos are shown."""
@@ -215,7 +215,7 @@ def _remove_others(root: Path, names: set[str]) -> None:
 
 def _read_index(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        found = read_json(path)["videos"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}

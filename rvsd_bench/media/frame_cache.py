@@ -11,7 +11,6 @@ written last. As long as names, sizes and times of the clip's files stay, it is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,7 @@ from rvsd_bench.files import (
     sha256_bytes,
     write_json,
 )
+from rvsd_bench.texts import read_json
 
 FOLDER = ".rvsd-cache"
 """Beside the clips; being hidden, it is taken for no clip."""
@@ -172,7 +172,7 @@ def _entry(path: Path, folder: Path) -> Path:
 
 def _read_entry(file: Path) -> dict[str, Any] | None:
     try:
-        entry = json.loads(file.read_text(encoding="utf-8"))
+        entry = read_json(file)
     except (OSError, ValueError):
         return None
     return entry if isinstance(entry, dict) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import readable, write_bytes
+from rvsd_bench.texts import read_json
 
 STATE = "state.pt"
 CHECKPOINT = "checkpoint.safetensors"
@@ -52,10 +52,13 @@ def read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     if not path.is_file():
         return {}
-    with readable(path):
-        text = path.read_text(encoding="utf-8")
     try:
-        card: dict[str, Any] = json.loads(text)
+        with readable(path):
+            card = read_json(path)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}; --force begins again") from error
+    if not isinstance(card, dict):
+        raise InputError(f"{path} is not the card of a training; --force begins again")
     return card

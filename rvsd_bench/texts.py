@@ -1,0 +1,50 @@
+"""Read JSON that anybody may have written, and quote what anybody wrote in one short line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+LONGEST_QUOTE = 80
+"""Characters of a value that a message repeats."""
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds; raise ValueError or OSError, in one line, if it is none.
+
+    Refused are also numbers that are not finite, and values nested too deep for the parser.
+    """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text holds; raise ValueError as `read_json` does."""
+    try:
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("its values are nested too deep") from None
+
+
+def brief(value: Any) -> str:
+    """Return a value as it would be written in code, cut to `LONGEST_QUOTE` characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; lists without an end
+        text = type(value).__name__
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """Return a text in one line of at most `LONGEST_QUOTE` characters that can all be seen."""
+    line = " ".join(text.split())
+    seen = "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)
+    return seen if len(seen) <= LONGEST_QUOTE else f"{seen[: LONGEST_QUOTE - 3]}..."
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds {brief(text)}, which is no finite number")
+    return number
