@@ -84,7 +84,10 @@ def pick_device(name: str) -> str:
 def require_trust(spec: Spec, trust_code: bool) -> None:
     """Raise InputError for a spec whose file would run a stranger's code without leave."""
     if spec.scheme in RUNS_CODE and not trust_code:
-        raise InputError(f"{spec} runs the code in {spec.path}: add --trust-code if you trust it")
+        raise InputError(
+            f"{spec} runs the code in {spec.path}: add --isolate to confine it, or --trust-code to "
+            "run it with all your rights"
+        )
 
 
 def _factory(spec: Spec, trust_code: bool) -> Callable[..., Any]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
+
+Outcome: TypeAlias = Literal["oom", "timeout", "crash", "invalid"]
+"""How a model fails: for lack of memory or time, by an error of its own, by what it answers."""
 
 
 class RvsdBenchError(Exception):
@@ -21,6 +24,17 @@ class InputError(RvsdBenchError, ValueError):
     """Refuse bad input or usage, or input that changed since an interrupted job began."""
 
     exit_code = 2
+
+
+class ModelError(InputError):
+    """Report that a model did not restore a clip, and in which of four ways it failed."""
+
+    def __init__(self, message: str, outcome: Outcome) -> None:
+        super().__init__(message, outcome)
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class OutputError(RvsdBenchError, OSError):

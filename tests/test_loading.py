@@ -55,7 +55,7 @@ def test_a_spec_that_cannot_be_loaded_is_refused(spec: str, message: str) -> Non
 
 
 def test_a_strangers_file_runs_only_when_it_is_trusted(net: Path) -> None:
-    with pytest.raises(InputError, match="add --trust-code"):
+    with pytest.raises(InputError, match="--trust-code"):
         load(f"py:{net}")
     model = load(f"py:{net}?gain=0.5&flip=yes&note=x", trust_code=True)
     assert model.info == ModelInfo("gain", facts={"note": "x"})

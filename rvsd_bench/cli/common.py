@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from rvsd_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from rvsd_bench.isolation.limits import Isolation
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -47,6 +50,69 @@ def job_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def code_options(command: F) -> F:
+    """Add the options that say how a stranger's code is run; see `chosen_isolation`."""
+    positive = click.FloatRange(min=0, min_open=True)
+    for option in (
+        click.option(
+            "--total-time-limit",
+            type=positive,
+            metavar="S",
+            help="Seconds for all that --isolate confines.  [default: 21600]",
+        ),
+        click.option(
+            "--time-limit",
+            type=positive,
+            metavar="S",
+            help="Seconds for one video of a confined model.  [default: 600]",
+        ),
+        click.option(
+            "--memory-limit",
+            type=positive,
+            metavar="GIB",
+            help="Memory of a confined model.  [default: 8]",
+        ),
+        click.option(
+            "--isolate",
+            is_flag=True,
+            help="Run models that come in files confined by bubblewrap: no network, no files.",
+        ),
+        click.option(
+            "--trust-code",
+            is_flag=True,
+            help="Run py: and torchscript: files with all your rights.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_isolation(
+    *,
+    isolate: bool,
+    trust_code: bool,
+    memory_limit: float | None,
+    time_limit: float | None,
+    total_time_limit: float | None,
+) -> Isolation | None:
+    """Return how a stranger's code is to be confined, None if it is not; tell if it is trusted."""
+    from rvsd_bench.isolation.limits import Isolation, Limits
+
+    given = {
+        "memory_bytes": None if memory_limit is None else int(memory_limit * 2**30),
+        "video_s": time_limit,
+        "total_s": total_time_limit,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if isolate and trust_code:
+        raise InputError("--isolate confines code and --trust-code does not: give one of them")
+    if given and not isolate:
+        raise InputError("limits are kept by --isolate alone: add it")
+    if trust_code:
+        say("note: py: and torchscript: files run with all your rights; --isolate confines them")
+    return Isolation(Limits(**given)) if isolate else None  # type: ignore[arg-type]
 
 
 def snowfall_options(command: F) -> F:

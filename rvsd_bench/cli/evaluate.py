@@ -9,6 +9,8 @@ import click
 from rvsd_bench.cli.common import (
     ExistingOrNot,
     answer,
+    chosen_isolation,
+    code_options,
     dry_run_option,
     force_option,
     job_options,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--save-frames", is_flag=True, help="Keep the restored frames as PNG.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N videos; not ranked.")
 @click.option("--allow-untrained", is_flag=True, help="Score models without trained weights.")
-@click.option("--trust-code", is_flag=True, help="Run py: and torchscript: files.")
+@code_options
 @job_options
 @force_option
 @dry_run_option
@@ -62,9 +64,13 @@ def evaluate(out: Any, metrics: str | None, dry_run: bool, as_json: bool, **opti
 
     if out is None and not dry_run:
         raise click.UsageError("--out is missing: name a folder for the run")
+    limits = ("isolate", "memory_limit", "time_limit", "total_time_limit")
+    code = {name: options.pop(name) for name in limits}
+    isolation = chosen_isolation(trust_code=options["trust_code"], **code)
     result = evaluating.evaluate(
         out=out,
         metrics=metrics.split(",") if metrics else None,
+        isolation=isolation,
         dry_run=dry_run,
         report=say,
         track=progress,

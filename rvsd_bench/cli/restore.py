@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rvsd_bench.cli.common import (
     ExistingOrNot,
     answer,
+    chosen_isolation,
+    code_options,
     dry_run_option,
     force_option,
     json_option,
     progress,
     say,
 )
+
+if TYPE_CHECKING:
+    from rvsd_bench.baselines.info import VideoRestorer
 
 
 @click.command()
@@ -53,7 +59,7 @@ from rvsd_bench.cli.common import (
     help="Of the network's arithmetic, where it bears less.",
 )
 @click.option("--fps", type=float, help="Rate of an INPUT that is a folder of frames.")
-@click.option("--trust-code", is_flag=True, help="Run py: and torchscript: files.")
+@code_options
 @force_option
 @dry_run_option
 @json_option
@@ -72,6 +78,7 @@ def restore(
     force: bool,
     dry_run: bool,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Run MODEL over INPUT: a video file, a folder of frames, or a folder of either.
 
@@ -79,6 +86,7 @@ def restore(
     them. Clips that are finished are kept when the command is run again.
     """
     from rvsd_bench.baselines import load, method_id, parse, pick_device
+    from rvsd_bench.isolation.confined import Confined, confines
     from rvsd_bench.restoring.runner import Way
     from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
@@ -86,8 +94,13 @@ def restore(
     outputs = plan_outputs(source, out, container)
     if spec.guessed:
         say(f"{model} is taken as {spec}")
-    chosen = pick_device(device)
-    restorer = load(spec, device=chosen, trust_code=trust_code)
+    chosen, way = pick_device(device), Way(tile, overlap, stride, precision)
+    isolation = chosen_isolation(trust_code=trust_code, **limits)
+    restorer: VideoRestorer | Confined
+    if isolation is not None and confines(spec):
+        restorer = Confined.open(spec, isolation, chosen, way)
+    else:
+        restorer = load(spec, device=chosen, trust_code=trust_code)
     if not restorer.info.trained:
         say(
             f"WARNING: {spec.short} is untrained: what it restores means nothing; give weights=FILE"
@@ -101,7 +114,7 @@ def restore(
         method=method_id(spec, restorer.info.weights_sha256),
         spec=method_id(replace(spec, name=None)),
         container=container,
-        way=Way(tile, overlap, stride, precision),
+        way=way,
         device=chosen,
         fps=fps,
         force=force,

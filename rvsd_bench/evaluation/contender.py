@@ -12,7 +12,7 @@ import numpy as np
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.columns import REGIONS, TEMPORAL
 from rvsd_bench.data.dataset import Pictures
-from rvsd_bench.errors import InputError, RvsdBenchError
+from rvsd_bench.errors import InputError, ModelError, RvsdBenchError
 from rvsd_bench.evaluation.judging import Given, Judge
 from rvsd_bench.evaluation.methods import Method, restored
 from rvsd_bench.evaluation.runfiles import FrameScores, Part, read_part, write_part
@@ -35,6 +35,8 @@ class InOrder:
     clip: Clip
     lost: str = ""
     """Why no further frame comes; empty as long as frames come."""
+    outcome: str = ""
+    """In which way the model failed, if it did: oom, timeout, crash, invalid."""
     _frames: Iterator[Frame] | None = None
 
     def read(self, index: int) -> Frame:
@@ -51,7 +53,12 @@ class InOrder:
             raise InputError(self.lost) from None
         except Exception as error:  # a stranger's model may raise anything
             self.lost = f"stopped at frame {index}: {told(error)}"
+            self.outcome = outcome_of(error)
             raise InputError(self.lost) from error
+
+    def close(self) -> None:
+        """Let go of what decodes or computes the frames."""
+        self._frames = None
 
 
 @dataclass
@@ -68,6 +75,8 @@ class Contender:
     """An earlier part, whose values hold where the pixels are equal."""
     rows: list[FrameScores] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
+    outcome: str = ""
+    """In which way the model failed before it began, if it did."""
     _before: Moment | None = None
     """The frame before the next one, if it came."""
 
@@ -79,7 +88,8 @@ class Contender:
             restoring = InOrder(restored(method, task.video, snowy, clean))
             return cls(task, method, restoring, "", stamp(method, task.video), earlier)
         except Exception as error:  # a stranger's model may raise anything
-            return cls(task, method, None, told(error), {}, earlier)
+            outcome = outcome_of(error)
+            return cls(task, method, None, told(error), {}, earlier, outcome=outcome)
 
     def take(self, index: int, given: Given, judges: Sequence[Judge]) -> None:
         """Restore and score the next frame."""
@@ -118,7 +128,10 @@ class Contender:
             frames=tuple(self.rows),
             evidence=seen,
             saved_frames=self.task.frames is not None,
+            outcome=self.frames.outcome if self.frames else self.outcome,
         )
+        if self.frames:
+            self.frames.close()
         write_part(self.task.part(self.method), part)
 
     def _next(self, index: int) -> Frame:
@@ -187,4 +200,11 @@ def _require_size(frame: Frame, given: Given) -> None:
 def told(error: Exception) -> str:
     """Return an error in one line of reasonable length: it stands beside every frame it befell."""
     text = str(error) if isinstance(error, RvsdBenchError) else f"{type(error).__name__}: {error}"
+    if outcome := outcome_of(error):
+        text = f"{outcome}: {text}"
     return next(iter(text.splitlines()), "")[:LONGEST_REASON] or type(error).__name__
+
+
+def outcome_of(error: Exception) -> str:
+    """Return in which way a model failed; empty where the error is not the model's."""
+    return error.outcome if isinstance(error, ModelError) else ""

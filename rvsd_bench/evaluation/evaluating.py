@@ -24,6 +24,7 @@ from rvsd_bench.evaluation.submissions import examine, find_faults
 from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
 from rvsd_bench.evaluation.videotask import VideoTask, is_done
+from rvsd_bench.isolation.limits import Isolation
 from rvsd_bench.jobs import Task, Track, parse_shard, run_tasks, untracked
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def evaluate(
     limit: int | None = None,
     allow_untrained: bool = False,
     trust_code: bool = False,
+    isolation: Isolation | None = None,
     workers: int = 1,
     executor: str = "pool",
     shard: str | None = None,
@@ -125,7 +127,8 @@ def evaluate(
     is rvsd-2023 for a paired dataset and realsnow85-2024 for an unpaired one. `out` keeps the run:
     calling again scores only what is new or has changed. `metrics` names a part of the protocol's,
     `limit` the first so many videos, which are never ranked. `weights_allow` holds `KEY=SHA256`
-    texts for weights other than those on record; the protocol's id then says custom. A shard
+    texts for weights other than those on record; the protocol's id then says custom. With an
+    `isolation`, models that come in files of their author's run confined by it. A shard
     scores its videos and writes no tables; a last call without one does.
 
     A frame without a score leaves its method without a headline (see
@@ -152,6 +155,7 @@ def evaluate(
             limit=limit,
             allow_untrained=allow_untrained,
             trust_code=trust_code,
+            isolation=isolation,
         )
         part = parse_shard(shard)
         refused = _inspect(plan, workers, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -14,9 +14,11 @@ from rvsd_bench.baselines.learned import count_parameters, learned_digest
 from rvsd_bench.baselines.loading import load, require_trust
 from rvsd_bench.baselines.spec import Spec, method_id, parse, slug
 from rvsd_bench.clip import Clip
-from rvsd_bench.data.dataset import Pictures, Video
+from rvsd_bench.data.dataset import Pictures, Video, open_snowy
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import sha256_bytes, tree_digest
+from rvsd_bench.isolation.confined import Confined, confines, require_confinable
+from rvsd_bench.isolation.limits import Isolation
 
 if TYPE_CHECKING:
     from rvsd_bench.baselines.frames import Submission
@@ -47,6 +49,8 @@ class Method:
     model: VideoRestorer | None = None
     """The restorer itself, where it is light enough to travel to other processes."""
     trust_code: bool = False
+    isolation: Isolation | None = None
+    """How far the model is confined; None: it runs in this process."""
     parameters: int | None = None
     """How many numbers a network has learned; None where that is not known."""
     broken: str = ""
@@ -81,16 +85,20 @@ def resolve(
     data: Path,
     device: str,
     trust_code: bool = False,
+    isolation: Isolation | None = None,
     allow_untrained: bool = False,
 ) -> tuple[Method, ...]:
     """Load each model once, to know what it is; refuse untrained ones and two of one name.
 
+    With `isolation` what comes in files is not loaded here, and nothing but its name is known.
     Among several, one whose own files cannot be used comes back `broken` and leaves the others.
     """
     if not models:
         raise InputError("name at least one model to evaluate, such as identity or frames:DIR")
     methods = tuple(
-        _from_spec_or_broken(parse(model), data, device, trust_code, alone=len(models) == 1)
+        _from_spec_or_broken(
+            parse(model), data, device, trust_code, isolation, alone=len(models) == 1
+        )
         if isinstance(model, str)
         else _from_object(model, device)
         for model in models
@@ -115,6 +123,10 @@ def restored(method: Method, video: Video, snowy: Clip, clean: Clip | None) -> C
     """Open a video as the method restores it; only an oracle looks at the clean side."""
     if method.frames is not None:
         return submission(method.frames, video.split).open(video)
+    if method.isolation is not None:
+        assert method.spec is not None
+        confined = Confined(method.spec, method.isolation, method.device, one_thread=True)
+        return confined.restore(partial(open_snowy, video))
     from rvsd_bench.restoring.runner import restore
 
     if method.source == "oracle":
@@ -159,11 +171,21 @@ def _fitted_to_truth(method: Method, snowy: Clip, clean: Clip | None) -> VideoRe
 
 
 def _from_spec_or_broken(
-    spec: Spec, data: Path, device: str, trust_code: bool, *, alone: bool
+    spec: Spec,
+    data: Path,
+    device: str,
+    trust_code: bool,
+    isolation: Isolation | None,
+    *,
+    alone: bool,
 ) -> Method:
     """Resolve a spec; a mistake in the words is raised, one in the files that they name kept."""
-    require_trust(spec, trust_code)
+    confined = isolation is not None and confines(spec)
+    if not confined:
+        require_trust(spec, trust_code)
     try:
+        if isolation is not None and confined:
+            return _from_confined(spec, device, isolation)
         return _from_spec(spec, data, device, trust_code)
     except InputError as error:
         if alone or not spec.paths:
@@ -206,6 +228,23 @@ def _from_spec(spec: Spec, data: Path, device: str, trust_code: bool) -> Method:
         model=model if light else None,
         trust_code=trust_code,
         parameters=parameters,
+    )
+
+
+def _from_confined(spec: Spec, device: str, isolation: Isolation) -> Method:
+    require_confinable(spec)
+    label = spec.name or spec.short
+    own = method_id(replace(spec, name=None))
+    return Method(
+        id=spec.name or own,
+        label=label,
+        info=ModelInfo(name=label, window=None),
+        kind="",
+        source="measured",
+        digest=_digest(own, device, "confined"),
+        device=device,
+        spec=spec,
+        isolation=isolation,
     )
 
 

@@ -16,6 +16,8 @@ from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.protocol import Protocol
 from rvsd_bench.evaluation.videotask import VideoTask
+from rvsd_bench.isolation.limits import Isolation
+from rvsd_bench.isolation.sandbox import require_hidden
 from rvsd_bench.metrics import CARDS, MetricCard
 from rvsd_bench.weights.store import parse_allowed
 
@@ -122,6 +124,7 @@ def make_plan(
     limit: int | None,
     allow_untrained: bool,
     trust_code: bool,
+    isolation: Isolation | None = None,
 ) -> Plan:
     """Check everything that can be checked before a frame is decoded, the cheapest first."""
     chosen = protocol.load(protocol_id) if protocol_id else None
@@ -148,8 +151,14 @@ def make_plan(
     _require_sizes(videos, measures)
     device = _device(device, models, measures)
     resolved = methods.resolve(
-        models, data=data, device=device, trust_code=trust_code, allow_untrained=allow_untrained
+        models,
+        data=data,
+        device=device,
+        trust_code=trust_code,
+        isolation=isolation,
+        allow_untrained=allow_untrained,
     )
+    _require_hidden(resolved, videos)
     return Plan(found, videos, chosen, measures, skipped, resolved, device, limit)
 
 
@@ -161,6 +170,14 @@ def _device(wanted: str, models: Sequence[str | VideoRestorer], measures: Sequen
     from rvsd_bench.baselines.loading import pick_device
 
     return pick_device(wanted)
+
+
+def _require_hidden(resolved: Sequence[Method], videos: Sequence[Video]) -> None:
+    """Refuse a truth that lies where a confined model could read it."""
+    truths = {path.parent for video in videos for path in (video.clean, video.layers) if path}
+    for method in resolved:
+        if method.isolation is not None and method.spec is not None:
+            require_hidden(truths, method.spec.paths)
 
 
 def _require_sizes(videos: Sequence[Video], measures: Sequence[Measure]) -> None:

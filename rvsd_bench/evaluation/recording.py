@@ -268,6 +268,7 @@ def _command(plan: Plan) -> str:
         *(("--limit", str(plan.limit)) if plan.limit is not None else ()),
         *(("--allow-untrained",) if not all(m.info.trained for m in plan.methods) else ()),
         *(("--trust-code",) if any(method.trust_code for method in plan.methods) else ()),
+        *(("--isolate",) if any(method.isolation for method in plan.methods) else ()),
     ]
     return shlex.join(words)
 

@@ -140,7 +140,8 @@ def _losses(method: str, folder: str, part: Part) -> Iterator[Problem]:
             reasons.setdefault(reason, []).append(frame.frame_id)
     for reason, frames in reasons.items():
         which = f"frame {frames[0]}" + (f" and {len(frames) - 1} more" if len(frames) > 1 else "")
-        yield Problem("error", "frame", method, folder, f"{which}: {reason}")
+        code = part.outcome if part.outcome and f"{part.outcome}: " in reason else "frame"
+        yield Problem("error", code, method, folder, f"{which}: {reason}")
 
 
 def _part(task: VideoTask, method: Method, died: Mapping[str, str]) -> Part:

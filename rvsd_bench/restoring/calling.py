@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rvsd_bench.baselines.info import ModelInfo, StagedRestorer, VideoRestorer
-from rvsd_bench.errors import InputError, RvsdBenchError, unknown
+from rvsd_bench.errors import InputError, ModelError, RvsdBenchError, unknown
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Codes = tuple[Tensor, ...]
@@ -50,7 +50,7 @@ def encode(model: StagedRestorer, frame: Tensor) -> Codes:
 def decode(model: StagedRestorer, clip: Tensor, codes: Sequence[Codes], keep: range) -> Tensor:
     """Restore the frames `keep` of a clip [1, T, 3, H, W], given the codes of all its frames.
 
-    Returns float32 [1, len(keep), 3, H, W]; raises InputError as `call` does.
+    Returns float32 [1, len(keep), 3, H, W]; raises ModelError as `call` does.
     """
     with _blaming(model.info.name, list(clip.shape)):
         window = tuple(torch.stack(parts, dim=1) for parts in zip(*codes, strict=True))
@@ -61,42 +61,48 @@ def decode(model: StagedRestorer, clip: Tensor, codes: Sequence[Codes], keep: ra
 def call(model: VideoRestorer, clip: Tensor) -> Tensor:
     """Restore a clip [1, T, 3, H, W] of a legal size; float32 of the same shape.
 
-    Raises InputError naming the model if it fails or answers with something other than a tensor,
+    Raises ModelError naming the model if it fails or answers with something other than a tensor,
     a wrong shape, values that are not finite, or values far from [0, 1].
     """
     with _blaming(model.info.name, list(clip.shape)):
         restored = model(clip)
     if not isinstance(restored, Tensor):
         kind = f"{type(restored).__module__}.{type(restored).__qualname__}"
-        raise InputError(f"model {model.info.name!r} returned a {kind}, not a torch tensor")
+        told = f"model {model.info.name!r} returned a {kind}, not a torch tensor"
+        raise ModelError(told, "invalid")
     return _checked(restored.float(), model.info.name, list(clip.shape))
 
 
 @contextmanager
 def _blaming(name: str, shape: list[int]) -> Iterator[None]:
-    """Turn whatever a model raises into an InputError of one line that names it."""
+    """Turn whatever a model raises into a ModelError of one line that names it."""
     try:
         yield
     except RvsdBenchError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"model {name!r} ran out of memory on a clip of shape {shape}; use smaller --tile"
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ModelError(
+            f"model {name!r} ran out of memory on a clip of shape {shape}; use smaller --tile",
+            "oom",
         ) from error
     except Exception as error:  # a stranger's network may raise anything
         told = (str(error) or repr(error)).splitlines()[0]
         problem = f"{type(error).__name__}: {told}"
-        raise InputError(f"model {name!r} failed on a clip of shape {shape}: {problem}") from error
+        raise ModelError(
+            f"model {name!r} failed on a clip of shape {shape}: {problem}", "crash"
+        ) from error
 
 
 def _checked(restored: Tensor, name: str, wanted: list[int]) -> Tensor:
     if list(restored.shape) != wanted:
-        raise InputError(f"model {name!r} returned {list(restored.shape)} for {wanted}")
+        raise ModelError(f"model {name!r} returned {list(restored.shape)} for {wanted}", "invalid")
     low, high = (float(value) for value in restored.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"model {name!r} returned values that are not finite (NaN or infinity)")
+        told = f"model {name!r} returned values that are not finite (NaN or infinity)"
+        raise ModelError(told, "invalid")
     if max(-low, high) > WILD:
-        raise InputError(
-            f"model {name!r} returned values from {low:.4g} to {high:.4g}; they must lie in [0, 1]"
+        raise ModelError(
+            f"model {name!r} returned values from {low:.4g} to {high:.4g}; they must lie in [0, 1]",
+            "invalid",
         )
     return restored

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from rvsd_bench.baselines.learned import learned_digest
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
 from rvsd_bench.files import digest_source, publish_folder, write_json
+from rvsd_bench.isolation.confined import Confined
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.media.reading import find_clips, read_clip
 from rvsd_bench.restoring.runner import PLAIN, Way, require_way, restore
+from rvsd_bench.texts import read_json
 
 CONTAINERS = ("png", "jpg", "ffv1")
 
@@ -66,7 +69,7 @@ def plan_outputs(source: Path, out: Path, container: str = "png") -> list[Output
 
 
 def save_restored(
-    model: VideoRestorer,
+    model: VideoRestorer | Confined,
     outputs: Sequence[Output],
     *,
     method: str,
@@ -86,7 +89,8 @@ def save_restored(
     that fails leaves nothing behind and does not stop the others: they are finished before
     PartialError names it. The error of an only clip is raised.
     """
-    require_way(model.info, way)
+    if not isinstance(model, Confined):
+        require_way(model.info, way)
     saved: list[Saved] = []
     failures: dict[str, RvsdBenchError] = {}
     made_by = {
@@ -105,8 +109,7 @@ def save_restored(
             record["input_sha256"] = digest_source(output.source)
             kept = not force and _finished(output, record)
             if not kept:
-                restored = restore(model, clip, **asdict(way), device=device)
-                _save(restored, output, record, container, track)
+                _save(_restored(model, output, clip, way, device), output, record, container, track)
             saved.append(Saved(output.name, str(output.target), len(clip), kept))
         except RvsdBenchError as error:
             if len(outputs) == 1:
@@ -118,14 +121,23 @@ def save_restored(
     return saved
 
 
+def _restored(
+    model: VideoRestorer | Confined, output: Output, clip: Clip, way: Way, device: str
+) -> Clip:
+    if isinstance(model, Confined):
+        return model.restore(partial(read_clip, output.source, fps=clip.fps))
+    return restore(model, clip, **asdict(way), device=device)
+
+
 def _finished(output: Output, record: dict[str, Any]) -> bool:
     """Return whether the target is there and was made as `record` says; refuse any other."""
     if not output.target.exists():
         return False
     try:
-        found = json.loads(output.record.read_text(encoding="utf-8"))
+        found = read_json(output.record)
     except (OSError, ValueError):
         found = {}
+    found = found if isinstance(found, dict) else {}
     record = json.loads(json.dumps(record))  # as it would be read: a tuple is a list there
     changed = sorted(key for key in record if found.get(key) != record[key])
     if changed:
