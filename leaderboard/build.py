@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rvsd_bench.columns import LEADERBOARD, csv_lines
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import write_text
+from rvsd_bench.files import make_folder, remove_orphans, write_text
 from rvsd_bench.leaderboard.exports import markdown
 from rvsd_bench.leaderboard.latex import latex
 from rvsd_bench.leaderboard.page import page
@@ -55,7 +55,8 @@ def build(
         "leaderboard.json": records(groups),
         "index.html": page(groups, read, table),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    remove_orphans(out)
     for name, text in texts.items():
         write_text(out / name, text)
     return groups

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rvsd_bench.columns import csv_lines
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import write_text
+from rvsd_bench.files import make_folder, remove_orphans, write_text
 from rvsd_bench.leaderboard.comparing import (
     COMPARISON,
     VIDEOS,
@@ -117,7 +117,8 @@ def write(comparison: Comparison, folder: Path) -> Sequence[Path]:
         "comparison.csv": csv_lines(COMPARISON, rows(comparison)),
         "comparison_videos.csv": csv_lines(VIDEOS, video_rows(comparison)),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    remove_orphans(folder)
     for name, lines in tables.items():
         write_text(folder / name, "".join(lines))
     return [folder / name for name in tables]

@@ -126,6 +126,21 @@ def stage_bytes(path: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add text to the end of a file, all of it or, raising OutputError, nothing."""
+    data = text.encode()
+    with _writing(path, path, len(data)), path.open("ab") as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)
+            raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, as UTF-8 with the line ends that the text has."""
     write_bytes(path, text.encode())

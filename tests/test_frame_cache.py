@@ -133,6 +133,32 @@ def test_the_command_names_what_failed_and_does_the_rest(tmp_path: Path) -> None
     assert len(list((tmp_path / FOLDER).glob("good.*.npy"))) == 1
 
 
+def test_what_killed_runs_left_is_removed_and_a_full_disk_stops_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rvsd_bench.data import caching
+
+    for name in "abc":
+        _folder(tmp_path / name, _frames())
+    left = tmp_path / FOLDER / ".tmp.a.0123456789abcdef.npy"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    tried = []
+
+    def full(clip: Path, *_: object, **__: object) -> None:
+        tried.append(clip.name)
+        raise OutputError(f"cannot write {clip} (6240 bytes are needed): No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(caching, "cache_clip", full)
+        with pytest.raises(OutputError, match="6240 bytes are needed"):
+            caching.cache(caching.plan(tmp_path))
+    assert tried == ["a"] and not left.exists()
+    left.write_bytes(b"half")
+    caching.cache(caching.plan(tmp_path))
+    assert len(list((tmp_path / FOLDER).iterdir())) == 6
+
+
 def test_a_disk_that_is_too_small_is_found_before_anything_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 from rvsd_bench.baselines.checkpoints import read_card, read_weights
 from rvsd_bench.baselines.info import ModelInfo
 from rvsd_bench.baselines.learned import learned_digest
-from rvsd_bench.errors import InputError, MissingError
+from rvsd_bench.errors import InputError, MissingError, OutputError
 from rvsd_bench.media.images import read_image
 from rvsd_bench.training import session as sessions
+from rvsd_bench.training import training
 from rvsd_bench.training.batches import Batch, Source
 from rvsd_bench.training.journal import Journal, read_journal
 from rvsd_bench.training.progress import Silent
@@ -351,6 +353,71 @@ try:
 except OutputError as error:
     os.write(1, str(error).encode())
 """
+
+
+class Killed(BaseException):
+    """Stands for a signal that nobody can catch."""
+
+
+@pytest.mark.parametrize("step", [8, STEPS])
+@pytest.mark.parametrize("name", ["write_state", "save_checkpoint", "write_card"])
+def test_a_save_killed_between_its_files_ends_as_if_it_never_was(
+    open_session: Open, monkeypatch: pytest.MonkeyPatch, name: str, step: int
+) -> None:
+    whole = open_session("whole")
+    whole.run()
+    killed = open_session("parts")
+    write = getattr(sessions, name)
+
+    def dying(*args: Any) -> None:
+        if killed.tally.step == step:
+            raise Killed
+        write(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(sessions, name, dying)
+        killed.run()
+    resumed = open_session("parts")
+    if resumed.tally.step < STEPS:  # as `train` does
+        resumed.run()
+    parts = resumed.out
+    for file in ("checkpoint.safetensors", STATE, "card.json"):
+        assert (parts / file).is_file()
+    read = "checkpoint.safetensors"
+    assert (parts / read).read_bytes() == (whole.out / read).read_bytes()
+    assert json.loads((parts / "card.json").read_text())["step"] == STEPS
+
+
+def test_what_is_cleared_away_is_known_as_a_training_to_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (training.RECIPE, training.CARD, STATE, training.LOG):
+        (tmp_path / name).write_text("")
+    remove, seen = training.discard, []
+
+    def watched(path: Path) -> None:
+        seen.append((tmp_path / training.RECIPE).is_file())
+        remove(path)
+
+    monkeypatch.setattr(training, "discard", watched)
+    training._clear(tmp_path)
+    assert all(seen) and not list(tmp_path.iterdir())
+
+
+def test_a_row_that_finds_no_room_leaves_the_log_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, ["a"], done=0)
+    journal.add(1, {"a": 1.0})
+    before = (tmp_path / "log.csv").read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rvsd_bench.files.os.fsync", full)
+    with pytest.raises(OutputError, match=r"log\.csv \(\d+ bytes are needed\): No space left"):
+        journal.add(10, {"a": 2.0})
+    assert (tmp_path / "log.csv").read_bytes() == before
 
 
 def test_a_full_disk_is_told_with_the_bytes_needed_and_keeps_the_old_state(tmp_path: Path) -> None:

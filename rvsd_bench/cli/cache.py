@@ -57,7 +57,7 @@ def cache(
 
 
 def _budget(found: Caching) -> str:
-    from rvsd_bench.data.caching import free_bytes
+    from rvsd_bench.files import free_bytes
 
     frames = sum(entry.frames for entry in found.entries)
     line = (

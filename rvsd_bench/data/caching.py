@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError
-from rvsd_bench.files import VIDEO_SUFFIXES
+from rvsd_bench.files import VIDEO_SUFFIXES, free_bytes, remove_orphans
 from rvsd_bench.jobs import Shard, Task, Track, run_tasks, untracked
 from rvsd_bench.media.frame_cache import cache_clip, cache_folder, cached_bytes, open_cached
 from rvsd_bench.media.plane_cache import cache_planes, open_planes, planes_bytes
@@ -133,17 +132,25 @@ def cache(
 ) -> Caching:
     """Decode what the plan still misses, each clip atomically, and return what is there then.
 
-    Raises OutputError before it begins if the disk has not the room.
+    Raises OutputError before it begins if the disk has not the room, and as soon as something
+    cannot be written. What killed runs left in the folders is removed.
     """
     missing = [entry for entry in planned.entries if not entry.kept]
+    folders = {entry.folder for entry in missing}
+    remove_orphans(*folders)
     _check_room(missing)
     tasks = [Task(str(entry.clip), (entry, force)) for entry in missing]
     results = run_tasks(_decode, tasks, workers=workers, executor=executor)
-    failed = {
-        result.id: result.error
-        for result in track(results, total=len(tasks), what="cache", unit="clip")
-        if result.error is not None
-    }
+    failed = {}
+    try:
+        for result in track(results, total=len(tasks), what="cache", unit="clip"):
+            if isinstance(result.error, OutputError):
+                raise result.error  # the disk is full, or closed: for the others as well
+            if result.error is not None:
+                failed[result.id] = result.error
+    finally:
+        results.close()
+        remove_orphans(*folders)
     there = tuple(entry for entry in planned.entries if str(entry.clip) not in failed)
     return Caching(there, (*planned.failed, *failed.items()))
 
@@ -154,12 +161,6 @@ def _decode(work: tuple[Entry, bool]) -> None:
         cache_clip(entry.clip, entry.folder, force=force)
     else:
         cache_planes(entry.clip, entry.frame_ids, entry.folder)
-
-
-def free_bytes(folder: Path) -> int:
-    """Return the room on the disk that a folder lies on, or will."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    return shutil.disk_usage(there).free
 
 
 def _check_room(entries: list[Entry]) -> None:

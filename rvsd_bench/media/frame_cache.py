@@ -21,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
-from rvsd_bench.errors import InputError, OutputError
+from rvsd_bench.errors import InputError
 from rvsd_bench.files import (
     digest_source,
     image_files,
+    make_folder,
     publish_file,
     readable,
+    remove_orphans,
     sha256_bytes,
     write_json,
 )
@@ -136,7 +138,8 @@ def cache_clip(
     }
     cached = _clip(entry, folder)
     if force or not _is_whole(cached):
-        _make(folder)
+        make_folder(folder)
+        remove_orphans(folder)
         _write_frames(clip, file)
     write_json(_entry(path, folder), entry)
     _remove_older(path, folder, file)
@@ -155,15 +158,6 @@ def _write_frames(clip: Clip, file: Path) -> None:
             count += 1
         if count != len(clip):
             raise InputError(f"{clip.name} gave {count} frames, but has {len(clip)} by its header")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {folder} for decoded frames: {error.strerror}; choose another"
-        ) from error
 
 
 def _entry(path: Path, folder: Path) -> Path:

@@ -193,10 +193,11 @@ def write_moving(clip: MovingPhotograph, out: Path, **told: str) -> Path:
 
     `told` says whose the photograph is: author, licence, source. Returns the path of the video.
     """
-    from rvsd_bench.files import write_json
+    from rvsd_bench.files import make_folder, remove_orphans, write_json
     from rvsd_bench.media.video_writing import write_ffv1
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    remove_orphans(out)
     video = out / f"{clip.name}.mkv"
     write_ffv1(video, clip, clip.fps)
     write_json(video.with_suffix(".json"), {**clip.facts, "frames": len(clip), **told})

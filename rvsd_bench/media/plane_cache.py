@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import publish_file, readable, sha256_bytes
+from rvsd_bench.files import make_folder, publish_file, readable, remove_orphans, sha256_bytes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def cache_planes(folder: Path, frame_ids: Sequence[str], out: Path) -> CachedPla
     """
     kept = _kept(folder, frame_ids, out)
     if not _is_whole(kept, len(frame_ids)):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
+        remove_orphans(out)
         _write(_files(folder, frame_ids), kept)
         _remove_older(kept)
     return CachedPlanes(kept)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rvsd_bench.errors import InputError, MissingError, OutputError
-from rvsd_bench.files import readable, write_text
+from rvsd_bench.errors import InputError, MissingError
+from rvsd_bench.files import append_text, readable, write_text
 
 LOG = "log.csv"
 SEEN = ("step", "seconds", "lr", "total", "grad_norm", "skipped")
@@ -32,12 +32,8 @@ class Journal:
 
     def add(self, step: int, values: Mapping[str, Any]) -> None:
         """Add the row of a step, counted from 1; raise OutputError if the disk has no room."""
-        row = _line([step, *(_text(values.get(name)) for name in self.columns[1:])])
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(row)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        row = [step, *(_text(values.get(name)) for name in self.columns[1:])]
+        append_text(self.path, _line(row))
         if self._board is not None:
             for name, value in values.items():
                 if value is not None:

@@ -15,6 +15,7 @@ from typing import Any
 from rvsd_bench.baselines.affine import AffineMap
 from rvsd_bench.baselines.checkpoints import save_checkpoint
 from rvsd_bench.errors import InputError
+from rvsd_bench.files import make_folder
 from rvsd_bench.training.batches import Batch, Feed
 from rvsd_bench.training.cards import Tally, progressed, write_card
 from rvsd_bench.training.distributed import Ranks, collected, highest
@@ -110,7 +111,11 @@ class Session:
             raise KeyboardInterrupt
 
     def save(self) -> None:
-        """Write checkpoint, state and card, each whole or not at all."""
+        """Write checkpoint, card and state, each whole or not at all.
+
+        The state comes last: a training that goes on from it writes the others again, and one that
+        has nothing left to do finds them as they should be.
+        """
         objectives = collected(self.ranks, self.stepper.objective.state_dict())
         if not self.ranks.first:
             return
@@ -120,10 +125,10 @@ class Session:
             "tally": asdict(self.tally),
             "affine": None if self.affine is None else asdict(self.affine),
         }
-        write_state(self.out, state)
         card = progressed(self.card, self.tally)
         save_checkpoint(self.out / CHECKPOINT, self.stepper.average.state_dict(), card)
         write_card(self.out, self.card, self.tally)
+        write_state(self.out, state)
 
     def _count(self, outcome: Outcome) -> None:
         tally = self.tally
@@ -161,7 +166,7 @@ class Session:
             f"step {tally.step}: {verdict.psnr:.2f} dB on {len(self.windows)} held-out windows "
             f"(input {verdict.psnr_input:.2f}, affine {verdict.psnr_affine:.2f})"
         )
-        (self.out / SHEETS).mkdir(exist_ok=True)
+        make_folder(self.out / SHEETS)
         write_sheet(self.out / SHEETS / f"{tally.step:07d}.png", verdict.views)
         return verdict
 

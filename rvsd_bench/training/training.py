@@ -8,7 +8,6 @@ was never interrupted: batches and random numbers are functions of the seed and 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,8 @@ import torch
 
 from rvsd_bench.baselines.loading import pick_device
 from rvsd_bench.baselines.spec import Spec, parse
-from rvsd_bench.errors import InputError, OutputError
-from rvsd_bench.files import sha256_file, write_text
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import discard, make_folder, remove_orphans, sha256_file, write_text
 from rvsd_bench.training import cards
 from rvsd_bench.training.batches import Feed
 from rvsd_bench.training.distributed import Ranks, first_goes_first, joined
@@ -146,6 +145,7 @@ def _train(job: Job, ranks: Ranks, force: bool, progress: Progress | None) -> Tr
 
 def _claim(job: Job, force: bool) -> None:
     """Refuse a folder that holds another training, or something else."""
+    remove_orphans(job.out, job.out / SHEETS)
     there = job.out / RECIPE
     if there.is_file():
         if not force:
@@ -155,11 +155,9 @@ def _claim(job: Job, force: bool) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what a training wrote, and nothing else."""
-    for name in (RECIPE, CARD, STATE, CHECKPOINT, LOG):
-        (folder / name).unlink(missing_ok=True)
-    for name in (SHEETS, "tensorboard"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    """Remove what a training wrote, and nothing else; last that by which its folder is known."""
+    for name in (STATE, CHECKPOINT, LOG, SHEETS, "tensorboard", CARD, RECIPE):
+        discard(folder / name)
 
 
 def _open(job: Job, ranks: Ranks, progress: Progress, force: bool) -> Session:
@@ -219,16 +217,9 @@ def _keep_to(job: Job, card: Mapping[str, Any], ranks: Ranks) -> None:
         changes = [f"{k}: {old.get(k)} -> {card[k]}" for k in keys if old.get(k) != card[k]]
         _refuse(job.out, "of another kind", changes)
     elif ranks.first:
-        _make(job.out)
+        make_folder(job.out)
         write_text(job.out / RECIPE, to_toml(job.recipe))
         cards.write_card(job.out, dict(card), cards.Tally())
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _changed(old: Sequence[Mapping[str, str]], new: Sequence[Mapping[str, str]]) -> list[str]:
