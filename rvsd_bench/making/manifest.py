@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from rvsd_bench import __version__
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_of, natural_key, write_json
 from rvsd_bench.making.stored import SPLITS
+from rvsd_bench.texts import read_json
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
@@ -45,7 +45,7 @@ _LIBRARIES = ("numpy", "scipy", "numba", "av")
 def read_meta(path: Path) -> dict[str, Any]:
     """Read a meta file; raise InputError if it is not one of this format."""
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_json(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -151,9 +151,6 @@ def write_manifest(root: Path) -> None:
     from rvsd_bench.files import write_text
     from rvsd_bench.making.card import dataset_card
 
-    for name in ("manifest", "README"):
-        for path in root.glob(f".tmp.{name}.*"):  # left by a run that was killed as it wrote
-            path.unlink(missing_ok=True)
     metas = finished(root)
     write_json(root / "manifest.json", manifest(metas))
     write_text(root / "README.md", dataset_card(metas))
