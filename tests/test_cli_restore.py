@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from rvsd_bench import read_clip
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.cli import main
-from rvsd_bench.errors import PartialError
+from rvsd_bench.errors import OutputError, PartialError
 from rvsd_bench.media.images import encode_png, read_image
 from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
@@ -175,7 +176,52 @@ def test_a_model_that_stops_midway_leaves_no_half_clip(run, clips: Path, tmp_pat
     words = ("restore", f"py:{net}", clips / "a", "--out", tmp_path / "out")
     assert run(*words) == 2
     assert run(*words, "--trust-code") == 2
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.json"]
+    assert not list((tmp_path / "out").iterdir())
+
+
+class Killed(BaseException):
+    """Stands for a signal that nobody can catch."""
+
+
+def test_a_forced_redoing_that_is_killed_leaves_no_half_clip_that_counts_as_done(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rvsd_bench.baselines import load
+
+    plan = plan_outputs(clips / "a", tmp_path / "out")
+
+    def half(folder: Path, **_: object) -> None:
+        (folder / "frame_8.png").unlink()
+        raise Killed
+
+    save_restored(load("identity"), plan, method="identity")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("rvsd_bench.files.shutil.rmtree", half)
+        save_restored(load("identity"), plan, method="identity", force=True)
+    (saved,) = save_restored(load("identity"), plan, method="identity")
+    assert not saved.kept
+    assert len(list((tmp_path / "out" / "a").iterdir())) == COUNT
+    assert not list((tmp_path / "out").glob(".tmp*"))
+
+
+def test_a_full_disk_stops_the_job_and_names_file_and_bytes(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rvsd_bench.baselines import load
+
+    out = tmp_path / "out"
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "frame_9.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = rf"cannot write {out}/a/frame_9\.png \(\d+ bytes are needed\): No space left"
+    with pytest.raises(OutputError, match=words):
+        save_restored(load("identity"), plan_outputs(clips, out), method="identity")
+    assert not list(out.iterdir())
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +14,15 @@ from rvsd_bench.baselines.info import VideoRestorer
 from rvsd_bench.baselines.learned import learned_digest
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
-from rvsd_bench.files import digest_source, publish_folder, write_json
+from rvsd_bench.files import (
+    digest_source,
+    discard,
+    make_folder,
+    publish_folder,
+    remove_orphans,
+    stage_bytes,
+    write_json,
+)
 from rvsd_bench.isolation.confined import Confined
 from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.media.reading import find_clips, read_clip
@@ -87,10 +94,12 @@ def save_restored(
     made of, which tells it from others of that name. A finished clip is kept if it was made from
     the same input in the same way; if not, InputError says what changed, unless `force`. A clip
     that fails leaves nothing behind and does not stop the others: they are finished before
-    PartialError names it. The error of an only clip is raised.
+    PartialError names it. The error of an only clip is raised, and OutputError as soon as
+    something cannot be written. What killed runs left is removed.
     """
     if not isinstance(model, Confined):
         require_way(model.info, way)
+    remove_orphans(*{output.target.parent for output in outputs})
     saved: list[Saved] = []
     failures: dict[str, RvsdBenchError] = {}
     made_by = {
@@ -111,6 +120,8 @@ def save_restored(
             if not kept:
                 _save(_restored(model, output, clip, way, device), output, record, container, track)
             saved.append(Saved(output.name, str(output.target), len(clip), kept))
+        except OutputError:  # the disk is full, or closed: for the others as well
+            raise
         except RvsdBenchError as error:
             if len(outputs) == 1:
                 raise
@@ -152,16 +163,19 @@ def _save(
     restored: Clip, output: Output, record: dict[str, Any], container: str, track: Track
 ) -> None:
     target = output.target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {target.parent}: {error.strerror}") from error
-    if target.is_dir():
-        shutil.rmtree(target)
+    make_folder(target.parent)
     # The record comes first and the frames last: where the frames are, the record is theirs.
-    target.unlink(missing_ok=True)
+    discard(target)
     write_json(output.record, {**record, "version": __version__})
     frames = track(restored, total=len(restored), what=output.name)
+    try:
+        _write_frames(target, frames, restored, container)
+    except BaseException:
+        output.record.unlink(missing_ok=True)
+        raise
+
+
+def _write_frames(target: Path, frames: Iterable[Frame], restored: Clip, container: str) -> None:
     if container == "ffv1":
         from rvsd_bench.media.video import write_ffv1
 
@@ -178,7 +192,7 @@ def _write_pictures(
 
     encode = encode_jpeg if container == "jpg" else encode_png
     for stem, frame in zip(stems, frames, strict=True):
-        (folder / f"{stem}.{container}").write_bytes(encode(frame))
+        stage_bytes(folder / f"{stem}.{container}", encode(frame))
 
 
 def _stems(clip: Clip) -> list[str]:
