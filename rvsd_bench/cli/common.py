@@ -29,6 +29,15 @@ force_option = click.option("--force", is_flag=True, help="Redo finished output.
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 
 
+timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop a clip that takes longer, and go on with the others.",
+)
+
+
 def job_options(command: F) -> F:
     """Add the options of commands that work through many clips."""
     for option in (

@@ -17,6 +17,7 @@ from rvsd_bench.cli.common import (
     json_option,
     progress,
     say,
+    timeout_option,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--allow-untrained", is_flag=True, help="Score models without trained weights.")
 @code_options
 @job_options
+@timeout_option
 @force_option
 @dry_run_option
 @json_option

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     help="Also write the snowy frames as a camera and its coder would leave them, into degraded/.",
 )
 @common.job_options
+@common.timeout_option
 @common.seed_option
 @common.dry_run_option
 @common.force_option

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from rvsd_bench.baselines.info import VideoRestorer
 from rvsd_bench.columns import FLAGS, LEADERBOARD, NUMBERS, PER_FRAME, PER_VIDEO, read_csv
-from rvsd_bench.errors import InputError, PartialError
+from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.evaluation import recording, tabulating
-from rvsd_bench.evaluation.folder import UNPACKED, open_folder, require_ours
+from rvsd_bench.evaluation.folder import UNPACKED, clear, open_folder, require_ours
 from rvsd_bench.evaluation.handed_in import unzipped
 from rvsd_bench.evaluation.planning import Plan, make_plan
 from rvsd_bench.evaluation.scoring import score_video
@@ -25,7 +26,7 @@ from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
 from rvsd_bench.evaluation.videotask import VideoTask, is_done
 from rvsd_bench.isolation.limits import Isolation
-from rvsd_bench.jobs import Task, Track, parse_shard, run_tasks, untracked
+from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +116,7 @@ def evaluate(
     isolation: Isolation | None = None,
     workers: int = 1,
     executor: str = "pool",
+    timeout_s: float | None = None,
     shard: str | None = None,
     force: bool = False,
     dry_run: bool = False,
@@ -129,7 +131,8 @@ def evaluate(
     `limit` the first so many videos, which are never ranked. `weights_allow` holds `KEY=SHA256`
     texts for weights other than those on record; the protocol's id then says custom. With an
     `isolation`, models that come in files of their author's run confined by it. A shard
-    scores its videos and writes no tables; a last call without one does.
+    scores its videos and writes no tables; a last call without one does. The scoring of a video
+    that takes longer than `timeout_s` is stopped, and all its frames go without a score.
 
     A frame without a score leaves its method without a headline (see
     `Evaluation.raise_failures`); if that befalls every method, InputError is raised. MissingError
@@ -158,7 +161,8 @@ def evaluate(
             isolation=isolation,
         )
         part = parse_shard(shard)
-        refused = _inspect(plan, workers, report)
+        alone = in_process(workers, executor, len(plan.videos), timeout_s)
+        refused = _inspect(plan, report, travel=not alone)
         if dry_run:
             return Evaluation(plan, None)
         _look_closer(plan, refused, workers, executor)
@@ -166,7 +170,12 @@ def evaluate(
         folder = Path(out or temporary.name)  # type: ignore[union-attr]
         open_folder(folder, plan, force=force)
         tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
-        died = _score(tasks, workers, executor, report, track)
+        run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s)
+        gpus = 1 if plan.device.startswith("cuda") else 0
+        try:
+            died = _score(tasks, partial(run, gpus=gpus, report=report), report, track)
+        finally:
+            clear(folder)  # processes may have been killed as they wrote
         evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
         if part.count > 1:
             return evaluation
@@ -216,13 +225,15 @@ def _require_portable(plan: Plan) -> None:
             ) from error
 
 
-def _inspect(plan: Plan, workers: int, report: Callable[[str], None]) -> dict[str, list[Problem]]:
+def _inspect(
+    plan: Plan, report: Callable[[str], None], *, travel: bool
+) -> dict[str, list[Problem]]:
     """Find what is wrong with the methods before anything is scored.
 
     Faults of models' files and of restored frames are reported at once if there are other methods,
     whose scoring may take long; those of an only method are raised in the end.
     """
-    if workers != 1:
+    if travel:
         _require_portable(plan)
     found: dict[str, list[Problem]] = {}
     for method in plan.methods:
@@ -272,17 +283,19 @@ def _pending(
 
 def _score(
     tasks: Sequence[VideoTask],
-    workers: int,
-    executor: str,
+    run: Callable[..., Generator[TaskResult[None], None, None]],
     report: Callable[[str], None],
     track: Track,
 ) -> dict[str, str]:
     """Score videos; return those that could not be worked on at all, with the reason."""
     work = [Task(task.folder, task) for task in tasks]
-    results = run_tasks(score_video, work, workers=workers, executor=executor)
+    results = run(score_video, work)
     died = {}
-    for result in track(results, total=len(work), what="evaluate", unit="video"):
-        if result.error is not None:
-            died[result.id] = str(result.error)
-            report(f"error: video {result.id}: {result.error}")
+    with closing(results):
+        for result in track(results, total=len(work), what="evaluate", unit="video"):
+            if isinstance(result.error, OutputError):
+                raise result.error  # the disk is full, or closed: for the others as well
+            if result.error is not None:
+                died[result.id] = str(result.error)
+                report(f"error: video {result.id}: {result.error}")
     return died

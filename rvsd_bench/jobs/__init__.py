@@ -25,7 +25,6 @@ __all__ = [
     "Track",
     "in_process",
     "parse_shard",
-    "processes",
     "run_tasks",
     "untracked",
 ]
@@ -86,8 +85,3 @@ def _cores() -> int:
     """Return the cores this process may use: in a container they are fewer than the machine's."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def processes(workers: int, executor: str, tasks: int) -> int:
-    """Return how many processes `run_tasks` would use; 1 is this one."""
-    return 1 if in_process(workers, executor, tasks) else min(workers or _cores(), tasks)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -106,13 +107,11 @@ def import_ray() -> ModuleType:
         # So it is named, and off it keeps a cluster of one machine to the loopback interface.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
-        import ray
+        return import_module("ray")
     except ImportError as error:
         raise MissingError(
             "the executor ray needs the package ray: pip install 'rvsd-bench[ray]'"
         ) from error
-    module: ModuleType = ray
-    return module
 
 
 def connect(workers: int) -> int:

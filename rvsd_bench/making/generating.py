@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
 from rvsd_bench.files import make_folder
-from rvsd_bench.jobs import Task, Track, parse_shard, processes, run_tasks, untracked
+from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
 from rvsd_bench.making.claiming import claimed, locked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rvsd_bench.generators.degradation import DegradationRecipe
     from rvsd_bench.generators.weather import Weather
     from rvsd_bench.making.estimating import Estimate
+
+Results: TypeAlias = Generator[TaskResult[int], None, None]
 
 LAYERS = ("png16", "none")
 WEATHERS = ("both", "haze", "snow")
@@ -71,6 +73,7 @@ def generate(
     degrade: str | None = None,
     workers: int = 1,
     executor: str = "pool",
+    timeout_s: float | None = None,
     shard: str | None = None,
     dry_run: bool = False,
     force: bool = False,
@@ -86,8 +89,8 @@ def generate(
     Videos that are already finished are kept, unless `force`; if they were made from another
     recipe, option or input, InputError says what changed. One bad clip among several does not stop
     the others (see `Summary.raise_failures`); the error of an only clip is raised, and OutputError
-    as soon as something cannot be written, or at once where the disk is clearly too small.
-    `dry_run` writes nothing.
+    as soon as something cannot be written, or at once where the disk is clearly too small. A video
+    that takes longer than `timeout_s` is stopped, and fails. `dry_run` writes nothing.
     """
     out = Path(out)
     options = Options(
@@ -121,7 +124,9 @@ def generate(
             _discard_others(out, jobs)
         else:
             _require_room(out, todo)
-        made, failed = _make(todo, workers, executor, track)
+        run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s)
+        here = in_process(workers, executor, len(todo), timeout_s)
+        made, failed = _make(todo, partial(run, report=report), track, here=here)
         for line in _warnings(out, todo):
             report(line)
         _publish_manifest(out)
@@ -295,15 +300,16 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _make(
-    todo: Sequence[Job], workers: int, executor: str, track: Track
+    todo: Sequence[Job], run: Callable[..., Results], track: Track, *, here: bool
 ) -> tuple[tuple[str, ...], tuple[tuple[str, RvsdBenchError], ...]]:
-    """Make the videos that are to do; return the labels of those made, and the failures."""
+    """Make the videos that are to do; return the labels of those made, and the failures.
+
+    `run` is `run_tasks` with all that was chosen; `here` says that it keeps to this process.
+    """
     for job in todo:
         make_folder(job.place.meta.parent)  # by this folder a later run knows its dataset again
     tasks = [Task(f"{job.place.label} ({job.video.source.name})", job) for job in todo]
-    here = processes(workers, executor, len(tasks)) <= 1
-    function = partial(make_video, track=track if here else untracked)
-    results = run_tasks(function, tasks, workers=workers, executor=executor)
+    results = run(partial(make_video, track=track if here else untracked), tasks)
     videos = results if here else track(results, total=len(tasks), what="generating", unit="video")
     made, failed = [], []
     try:
@@ -315,11 +321,10 @@ def _make(
                     failed.append((result.id, result.error))
                 else:
                     made.append(job.place.label)
-    except BaseException:
+    finally:
         for job in todo:
-            if not job.place.meta.exists():
+            if not job.place.meta.exists():  # its process may have been killed
                 job.place.discard()
-        raise
     return tuple(made), tuple(failed)
 
 
