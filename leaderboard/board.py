@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvsd_bench.columns import LEADERBOARD, PER_VIDEO, SCHEMA_VERSION, csv_lines
 from rvsd_bench.errors import InputError, OutputError
-from rvsd_bench.files import digest_of, write_json, write_text
+from rvsd_bench.files import digest_of, make_folder, remove_orphans, write_json, write_text
 from rvsd_bench.leaderboard.card import Card, card_from
 from rvsd_bench.leaderboard.table import Row, Run, comparable, display_name, read_run
 from rvsd_bench.texts import read_json
@@ -85,6 +85,7 @@ def add(run: Path, board: Path, *, card: Card | None = None) -> Added:
         there = [row["method_id"] for row in entry.rows if _is_there(row, taken, board)]
         rows = tuple(row for row in entry.rows if row["method_id"] not in there)
         if not rows:
+            _write_tables(board, before)  # who added them may have been killed before he did
             names = ", ".join(map(repr, there))
             raise InputError(f"{run}: {board} has {names} already, with the same frames")
         ids = {row["method_id"] for row in rows}
@@ -262,11 +263,12 @@ def _locked(board: Path) -> Iterator[None]:
     if strange and any(path.name != _LOCK for path in board.iterdir()):
         raise InputError(f"{board} holds other files: name a new folder, or a board")
     try:
-        board.mkdir(parents=True, exist_ok=True)
+        make_folder(board)
         with _patiently(FileLock(board / _LOCK, timeout=_PATIENCE_S), board):
-            (board / ENTRIES).mkdir(exist_ok=True)
+            make_folder(board / ENTRIES)
+            remove_orphans(board, board / ENTRIES)
             yield
     except Timeout as error:
         raise OutputError(f"{board} has been locked by another process for 2 minutes") from error
-    except PermissionError as error:
+    except PermissionError as error:  # of the lock
         raise OutputError(f"cannot write into {board}: {error.strerror}") from error

@@ -127,12 +127,13 @@ def read_run(folder: Path) -> Run:
             f"{folder} was scored by a test network, which learned nothing: its figures mean "
             "nothing and go into no table; evaluate with the weights on record"
         )
-    return Run(
-        folder=folder,
-        rows=rows,
-        videos=tuple(read_csv(folder / "per_video.csv", _VIDEO_NEEDS)),
-        manifest=facts,
-    )
+    videos = tuple(read_csv(folder / "per_video.csv", _VIDEO_NEEDS))
+    if "run_id" in facts and any(row["run_id"] != facts["run_id"] for row in (*rows, *videos)):
+        raise InputError(
+            f"{folder}: its tables and its manifest are of two runs, for evaluate was stopped as "
+            "it wrote them: give the same command again"
+        )
+    return Run(folder=folder, rows=rows, videos=videos, manifest=facts)
 
 
 def reported_rows(path: Path | None = None) -> list[Row]:

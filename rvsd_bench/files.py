@@ -27,9 +27,10 @@ VIDEO_SUFFIXES = frozenset(
 )
 """The suffixes, in lower case, by which video files are known among others."""
 
-_ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space and run again")
-_ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a writable folder")
-_ADVICE[errno.ENOENT] = "make its folder first"
+ADVICE = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space and run again")
+"""What to do about the system's refusals that mean a full or closed disk, by their number."""
+ADVICE |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a writable folder")
+_ELSEWHERE = "choose another place"
 
 _DIGITS = re.compile(r"([0-9]+)")
 _TEMPORARY = re.compile(r"\.tmp\..*\.[0-9a-f]{16}(\.[^.]*)?", re.DOTALL)
@@ -202,7 +203,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "choose another place")
+        advice = ADVICE.get(error.errno or 0, _ELSEWHERE)
         raise OutputError(f"cannot make the folder {path}: {error.strerror}; {advice}") from error
 
 
@@ -335,7 +336,8 @@ def _writing(path: Path, temporary: Path, needed: int | None) -> Iterator[None]:
         so_far = _size(temporary) if needed is None else 0
         size = f" (more than {so_far} bytes are needed)" if so_far else ""
         size = size if needed is None else f" ({needed} bytes are needed)"
-        advice = _ADVICE.get(error.errno, "choose another place")
+        absent = "make its folder first" if error.errno == errno.ENOENT else _ELSEWHERE
+        advice = ADVICE.get(error.errno, absent)
         reason = os.strerror(error.errno)
         raise OutputError(f"cannot write {path}{size}: {reason}; {advice}") from error
 

@@ -74,7 +74,8 @@ def test_a_board_is_read_as_a_run_is_and_ranks_its_rows(tmp_path: Path) -> None:
 def test_the_page_of_a_board_says_how_each_of_its_runs_was_made(tmp_path: Path) -> None:
     for name in ("a", "b"):
         facts = {"command": f"rvsd-bench evaluate {name}", "run_id": f"id-{name}"}
-        add(run(tmp_path / name, [row(name, 20.0)], **facts), tmp_path / "board")
+        rows = [row(name, 20.0, run_id=f"id-{name}")]
+        add(run(tmp_path / name, rows, **facts), tmp_path / "board")
     build([tmp_path / "board"], tmp_path / "out")
     page = (tmp_path / "out" / "index.html").read_text()
     for name in ("a", "b"):
@@ -162,6 +163,26 @@ def test_tables_that_were_lost_or_spoilt_are_made_again(tmp_path: Path) -> None:
     (board / "per_video.csv").unlink()
     assert rebuild(board) == 2
     assert (board / "leaderboard.csv").read_bytes() == whole
+
+
+def test_an_addition_that_was_killed_before_the_tables_is_completed_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, mine = tmp_path / "board", run(tmp_path / "b", [row("b", 20.0)])
+    add(run(tmp_path / "a", [row("a", 20.0)]), board)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(boards, "_write_tables", killed)
+        add(mine, board)
+    left = board / "entries" / ".tmp.x.0123456789abcdef.json"
+    left.write_text("{")
+    assert names(board) == ["a"]
+    with pytest.raises(InputError, match="has 'b' already"):
+        add(mine, board)
+    assert names(board) == ["a", "b"] and not left.exists()
 
 
 @pytest.mark.parametrize("spoil", ['"psnr": "20.0"->"psnr": "99.0"', "{->", '"rows"->"raws"'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import math
@@ -11,6 +12,7 @@ import socket
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +21,11 @@ import pytest
 from rvsd_bench import columns
 from rvsd_bench.baselines import ModelInfo
 from rvsd_bench.data import dataset
-from rvsd_bench.errors import InputError, PartialError
-from rvsd_bench.evaluation import evaluating, protocol, recording
+from rvsd_bench.errors import InputError, OutputError, PartialError
+from rvsd_bench.evaluation import contender, evaluating, protocol, recording
 from rvsd_bench.evaluation.evaluating import Evaluation, evaluate
 from rvsd_bench.evaluation.tabulating import gather
+from rvsd_bench.leaderboard.table import read_run
 from rvsd_bench.media.images import read_image, write_jpeg, write_png
 from rvsd_bench.media.video_writing import write_ffv1
 
@@ -191,6 +194,86 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     monkeypatch.setattr(evaluating, "score_video", real)
     assert evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr"]).scored == 1
     assert seen == ["00000", "00001", "00002"]
+
+
+def test_saved_frames_are_there_whole_or_not_at_all(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"out": tmp_path / "run", "metrics": ["psnr"], "save_frames": True}
+    stage, seen = contender.stage_bytes, []
+
+    def stops(path: Path, data: bytes) -> None:
+        seen.append(path)
+        if len(seen) == LENGTHS[0] + 2:
+            raise KeyboardInterrupt
+        stage(path, data)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(contender, "stage_bytes", stops)
+        evaluate(["identity"], data, **options)
+    saved = tmp_path / "run" / "frames" / "identity"
+    assert [path.name for path in saved.iterdir()] == ["00000"]
+    evaluate(["identity"], data, **options)
+    counts = [len(list((saved / f"{video:05d}").iterdir())) for video in range(3)]
+    assert tuple(counts) == LENGTHS
+
+
+def test_a_full_disk_ends_the_run_and_the_same_command_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    for name in ("whole", "run"):
+        (tmp_path / name).mkdir()
+    evaluate(["identity"], data, out=tmp_path / "whole", metrics=["psnr"])
+    write, seen = Path.write_bytes, []
+
+    def full(path: Path, text: bytes) -> int:
+        seen.append(path)
+        if len(seen) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        words = r"cannot write .*00001\.json \(\d+ bytes are needed\): No space left on device"
+        with pytest.raises(OutputError, match=words):
+            evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr"])
+    assert len(seen) == 2 and not (tmp_path / "run" / "leaderboard.csv").exists()
+    (tmp_path / "run" / ".tmp.per_frame.0123456789abcdef.csv").write_text("half")
+    evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr"])
+    tables = [path.name for path in (tmp_path / "whole").iterdir() if path.is_file()]
+    assert len(tables) == 5
+    for name in tables:
+        whole, parts = (tmp_path / run / name for run in ("whole", "run"))
+        assert whole.read_text().replace("whole", "run") == parts.read_text()
+    assert not list((tmp_path / "run").rglob(".tmp*"))
+
+
+def test_what_a_run_killed_at_its_first_file_left_is_no_strangers_folder(
+    data: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / "run" / ".tmp.unpacked.0123456789abcdef"
+    left.mkdir(parents=True)
+    evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr"])
+    assert not left.exists()
+
+
+def test_tables_of_a_run_that_was_stopped_as_it_wrote_them_are_not_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    evaluate(["identity"], data, out=run, metrics=["psnr"])
+
+    def stops(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(recording, "write_manifest", stops)
+        evaluate(["identity", "median"], data, out=run, metrics=["psnr"])
+    with pytest.raises(InputError, match=r"are of two runs.* give the same command again"):
+        read_run(run)
+    evaluate(["identity", "median"], data, out=run, metrics=["psnr"])
+    assert len(read_run(run).rows) == 2
 
 
 def test_a_model_is_added_to_a_run_but_never_lost_from_it(data: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 import click
 
 from rvsd_bench import __version__
-from rvsd_bench.errors import InputError, RvsdBenchError
+from rvsd_bench.errors import InputError, OutputError, RvsdBenchError
 
 # Command -> module that holds a click command of that name ("list" -> `list_`), and the line for
 # `--help`. The modules are imported only when their command runs.
@@ -77,15 +77,31 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        told = _told(error)
+        _stop(told or _internal(error), OutputError.exit_code if told else 1)
     except Exception as error:  # the last resort: an internal error, with its trace on request
-        if os.environ.get("RVSD_BENCH_TRACEBACK"):
-            traceback.print_exc()
-        _stop(
-            f"internal error: {type(error).__name__}: {error} "
-            "(RVSD_BENCH_TRACEBACK=1 shows the trace; please report it)",
-            1,
-        )
+        _stop(_internal(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: OSError) -> str:
+    """Return one line about a disk that takes nothing and that nobody spoke of; else nothing."""
+    from rvsd_bench.files import ADVICE
+
+    if error.errno not in ADVICE:
+        return ""
+    where = "" if error.filename is None else f" {error.filename}"
+    return f"cannot write{where}: {error.strerror}; {ADVICE[error.errno]}"
+
+
+def _internal(error: Exception) -> str:
+    if os.environ.get("RVSD_BENCH_TRACEBACK"):
+        traceback.print_exc()
+    return (
+        f"internal error: {type(error).__name__}: {error} "
+        "(RVSD_BENCH_TRACEBACK=1 shows the trace; please report it)"
+    )
 
 
 def _stop(message: str, code: int) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from rvsd_bench.evaluation.methods import Method, restored
 from rvsd_bench.evaluation.runfiles import FrameScores, Part, read_part, write_part
 from rvsd_bench.evaluation.validation import Watch, copies
 from rvsd_bench.evaluation.videotask import VideoTask, stamp
-from rvsd_bench.media.images import write_png
+from rvsd_bench.files import stage_bytes
+from rvsd_bench.media.images import encode_png
 from rvsd_bench.metrics.temporal import Moment, Step
 
 LONGEST_REASON = 500
@@ -75,18 +77,28 @@ class Contender:
     """An earlier part, whose values hold where the pixels are equal."""
     rows: list[FrameScores] = field(default_factory=list)
     watch: Watch = field(default_factory=Watch)
+    saving: Path | None = None
+    """The folder that its frames are saved in, if they are."""
     outcome: str = ""
     """In which way the model failed before it began, if it did."""
     _before: Moment | None = None
     """The frame before the next one, if it came."""
 
     @classmethod
-    def start(cls, task: VideoTask, method: Method, snowy: Clip, clean: Clip | None) -> Contender:
-        """Open the video as the method restores it."""
+    def start(
+        cls,
+        task: VideoTask,
+        method: Method,
+        snowy: Clip,
+        clean: Clip | None,
+        saving: Path | None = None,
+    ) -> Contender:
+        """Open the video as the method restores it; `saving` is a folder for its frames."""
         earlier = read_part(task.part(method))
         try:
             restoring = InOrder(restored(method, task.video, snowy, clean))
-            return cls(task, method, restoring, "", stamp(method, task.video), earlier)
+            state = stamp(method, task.video)
+            return cls(task, method, restoring, "", state, earlier, saving=saving)
         except Exception as error:  # a stranger's model may raise anything
             outcome = outcome_of(error)
             return cls(task, method, None, told(error), {}, earlier, outcome=outcome)
@@ -108,9 +120,8 @@ class Contender:
         self._before = now
         self.rows.append(row)
         self.watch.see(frame, given.clean, given.snowy if self.method.frames else None)
-        if folder := self.task.saved(self.method):
-            folder.mkdir(parents=True, exist_ok=True)
-            write_png(folder / f"{frame_id}.png", frame)
+        if self.saving:
+            stage_bytes(self.saving / f"{frame_id}.png", encode_png(frame))
 
     def pass_over(self, index: int, reason: str) -> None:
         """Leave out a frame of the dataset that cannot be read."""

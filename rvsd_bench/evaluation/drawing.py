@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.data.dataset import Video, open_clean, open_snowy
-from rvsd_bench.errors import InputError
+from rvsd_bench.errors import InputError, OutputError
 from rvsd_bench.evaluation.contender import pixels_sha256, told
 from rvsd_bench.evaluation.environment import settled
 from rvsd_bench.evaluation.methods import Method, restored
-from rvsd_bench.files import sha256_bytes, write_bytes
+from rvsd_bench.files import make_folder, sha256_bytes, write_bytes
 from rvsd_bench.media.images import encode_jpeg, encode_webp
 
 LARGE_SIDE, SMALL_SIDE, LOOP_SIDE = 800, 400, 320
@@ -84,9 +84,11 @@ def draw(drawing: Drawing) -> tuple[dict[str, str], list[str]]:
                 try:
                     for wanted, data in _drawn(drawing, of, files):
                         path = drawing.folder / wanted.name
-                        path.parent.mkdir(parents=True, exist_ok=True)
+                        make_folder(path.parent)
                         write_bytes(path, data)
                         done[wanted.name] = drawing.key(wanted)
+                except OutputError:  # the disk is full, or closed: for the others as well
+                    raise
                 except Exception as error:  # a stranger's model may raise anything
                     faults[f"{of}: {told(error)}"] = None
     return done, list(faults)

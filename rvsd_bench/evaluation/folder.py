@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.runfiles import read_manifest
+from rvsd_bench.files import discard, make_folder, remove_orphans
 
 UNPACKED = "unpacked"
 """What archives of restored frames hold is kept here, so that resuming need not unpack them."""
@@ -18,9 +18,13 @@ _FILES = ("per_frame.csv", "per_video.csv", "leaderboard.csv", "validation.json"
 
 
 def require_ours(folder: Path, *, force: bool = False) -> Mapping[str, Any] | None:
-    """Refuse a folder that holds anything but a run; return the manifest of a run that is there."""
+    """Refuse a folder that holds anything but a run; return the manifest of a run that is there.
+
+    What killed runs left in it is removed.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give --out a folder")
+    clear(folder)
     begun = any((folder / name).is_dir() for name in ("parts", UNPACKED))
     before = None if force and begun else read_manifest(folder)
     if folder.is_dir() and any(folder.iterdir()) and not (begun or "run_id" in (before or {})):
@@ -28,17 +32,28 @@ def require_ours(folder: Path, *, force: bool = False) -> Mapping[str, Any] | No
     return before
 
 
+def clear(folder: Path) -> None:
+    """Remove the temporaries of killed runs and workers from the folder of a run."""
+    remove_orphans(*_places(folder))
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """Yield the folders in which temporaries are made."""
+    yield from (folder, folder / UNPACKED)
+    yield from (folder / "frames").glob("*")
+    for name in ("parts", "pictures"):
+        yield from (folder / name, *(p for p in (folder / name).rglob("*") if p.is_dir()))
+
+
 def open_folder(folder: Path, plan: Plan, *, force: bool) -> None:
     """Make the folder of the run; refuse to mix two runs, or to write among other files."""
     before = require_ours(folder, force=force)
     if force:
-        for name in _FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in _FILES:
-            (folder / name).unlink(missing_ok=True)
+        for name in (*_FOLDERS, *_FILES):
+            discard(folder / name)
     elif before is not None:
         _refuse_other(folder, plan, before)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
 
 
 def _refuse_other(folder: Path, plan: Plan, before: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from rvsd_bench.columns import csv_lines
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation.summary import VideoScores
-from rvsd_bench.files import publish_file, write_json
+from rvsd_bench.files import make_folder, publish_file, write_json
 from rvsd_bench.texts import read_json
 
 
@@ -78,7 +78,7 @@ class Part:
 
 def write_part(path: Path, part: Part) -> None:
     """Write a part atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_json(path, asdict(part))
 
 

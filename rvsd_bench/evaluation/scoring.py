@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 from rvsd_bench.clip import Frame
@@ -18,6 +20,7 @@ from rvsd_bench.evaluation.environment import settled
 from rvsd_bench.evaluation.judging import Given, Judging
 from rvsd_bench.evaluation.validation import Watch
 from rvsd_bench.evaluation.videotask import VideoTask, coverage_files
+from rvsd_bench.files import discard, publish_folder
 from rvsd_bench.media.images import read_gray16
 
 Reader: TypeAlias = Callable[[int], Frame]
@@ -34,9 +37,14 @@ def score_video(task: VideoTask) -> None:
     read = InOrder(snowy).read, InOrder(clean).read if clean is not None else None
     wanted = task.identities()
     judging = Judging.open([m for m in task.measures if m.name in wanted], task.device)
-    contenders = [Contender.start(task, method, snowy, clean) for method in task.methods]
     watch = Watch()
-    with settled():
+    with ExitStack() as stack, settled():
+        contenders = [
+            Contender.start(
+                task, method, snowy, clean, stack.enter_context(_saving(task.saved(method)))
+            )
+            for method in task.methods
+        ]
         for index in range(len(task.video.frame_ids)):
             try:
                 given = _read(task.video, index, *read)
@@ -52,6 +60,17 @@ def score_video(task: VideoTask) -> None:
                 contender.take(index, given, judges)
     for contender in contenders:
         contender.finish(watch)
+
+
+@contextmanager
+def _saving(folder: Path | None) -> Iterator[Path | None]:
+    """Lend a folder for a video's restored frames; it appears when all of them are there."""
+    if folder is None:
+        yield None
+        return
+    discard(folder)
+    with publish_folder(folder) as temporary:
+        yield temporary
 
 
 def _read(video: Video, index: int, snowy: Reader, clean: Reader | None) -> Given:

@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 
 from rvsd_bench.columns import SCHEMA_VERSION
 from rvsd_bench.data.dataset import Video, open_snowy
+from rvsd_bench.errors import OutputError
 from rvsd_bench.evaluation.drawing import ERROR_LEVELS, LOOP_COLUMNS, Drawing, Wanted, draw
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.runfiles import FrameScores, Part
 from rvsd_bench.evaluation.tabulating import Gathered
-from rvsd_bench.files import write_json
+from rvsd_bench.files import make_folder, write_json
 from rvsd_bench.jobs import Task, run_tasks
 from rvsd_bench.leaderboard.embedding import INDEX
 from rvsd_bench.metrics import CARDS
@@ -58,6 +59,8 @@ def show(
     drawn = {d.folder.name: _standing(d, before.get(d.folder.name, {})) for d in drawings}
     tasks = [Task(d.folder.name, rest) for d in drawings if (rest := _rest(d, drawn)).wanted]
     for result in run_tasks(draw, tasks, workers=workers, executor=executor):
+        if isinstance(result.error, OutputError):
+            raise result.error
         done, faults = result.value or ({}, [str(result.error)])
         drawn[result.id] |= done
         for fault in faults:
@@ -68,7 +71,7 @@ def show(
         for d in drawings
     }
     if videos:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         about = {"schema_version": SCHEMA_VERSION, "error_levels": ERROR_LEVELS}
         write_json(root / INDEX, {**about, "videos": videos})
 
