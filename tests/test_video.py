@@ -437,6 +437,37 @@ def test_what_comes_before_the_damage_can_be_had(tmp_path: Path, fast: Path) -> 
     assert all(np.array_equal(a, b) for a, b in zip(clip, whole, strict=True))
 
 
+def test_of_lossless_video_with_a_flipped_bit_only_frames_before_it_are_had(
+    tmp_path: Path,
+) -> None:
+    """FFV1 goes on after a broken slice, with what was in memory; such frames must not count."""
+    rng = np.random.default_rng(3)
+    frames = [rng.integers(0, 256, (240, 320, 3), np.uint8) for _ in range(50)]
+    path = encode(tmp_path / "keep.mkv", frames, codec="ffv1", pixels="bgr0", options={"g": "1"})
+    data, kept = path.read_bytes(), []
+    for at in (len(data) // 20, len(data) // 2, len(data) * 19 // 20):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :])
+        try:
+            clip = open_video(path, allow_partial=True)
+        except InputError as error:
+            assert "no frame before that" in str(error)
+            continue
+        kept.append(len(clip))
+        assert all(np.array_equal(a, b) for a, b in zip(clip, frames))
+        assert np.array_equal(clip[-1], frames[len(clip) - 1])
+    assert kept and max(kept) < 50
+
+
+def test_frames_that_a_file_wrongly_calls_key_frames_are_not_begun_at(folder: Path) -> None:
+    """Without its table of key frames every frame of an MP4 counts as one."""
+    path = encode(folder / "all.mp4", scenes(8), codec="mpeg4", options={"g": "8"})
+    data = path.read_bytes()
+    assert data.count(b"stss") == 1
+    path.write_bytes(data.replace(b"stss", b"free"))
+    inorder = list(open_video(path))
+    assert all(np.array_equal(open_video(path)[i], inorder[i]) for i in range(8))
+
+
 def test_a_whole_video_loses_nothing_to_allow_partial(plain: Path) -> None:
     clip = open_video(plain, allow_partial=True)
     assert len(clip) == COUNT

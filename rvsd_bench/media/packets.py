@@ -23,6 +23,8 @@ class PacketIndex:
     keys: NDArray[np.int64]  # of those at which decoding can begin
     seekable: bool  # every frame can be told by its time stamp
     damage: str | None
+    sound: int
+    """How many frames are shown before any that lies at or after the damage of its container."""
 
 
 def index_packets(path: Path, damage: Damage | None) -> PacketIndex:
@@ -43,11 +45,21 @@ def index_packets(path: Path, damage: Damage | None) -> PacketIndex:
         problem = f"{damage.reason} (near frame {before})"
     if not packets:
         raise InputError(f"{path} holds no frames" + (f": {problem}" if problem else ""))
+    sound = _before(packets, damage)
     pts = sorted(packet.pts for packet in packets if packet.pts is not None)
     keys = sorted(p.pts for p in packets if p.pts is not None and p.is_key)
     if not timed or len(set(pts)) != len(packets):
-        return PacketIndex(np.arange(len(packets)), np.zeros(0, np.int64), False, problem)
-    return PacketIndex(np.array(pts), np.array(keys, np.int64), True, problem)
+        return PacketIndex(np.arange(len(packets)), np.zeros(0, np.int64), False, problem, sound)
+    return PacketIndex(np.array(pts), np.array(keys, np.int64), True, problem, sound)
+
+
+def _before(packets: list[_Packet], damage: Damage | None) -> int:
+    """Count the frames that are shown before the first that the damage may have reached."""
+    reached = [packet for packet in packets if damage and packet.at >= damage.at]
+    if not reached or any(packet.pts is None for packet in packets):
+        return len(packets) - len(reached)
+    first = min(packet.pts for packet in reached if packet.pts is not None)
+    return sum(packet.pts < first for packet in packets if packet.pts is not None)
 
 
 class _Packet(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -114,7 +115,9 @@ class VideoClip:
             with opened(self.path) as (container, stream):
                 if key is not None:
                     container.seek(key, stream=stream)
-                for frame in container.decode(stream):
+                for place, frame in enumerate(container.decode(stream)):
+                    if key is not None and place == 0 and not frame.key_frame:
+                        raise self._failed(first, "follows no key frame where the file names one")
                     if waiting and (frame.pts is None or frame.pts < self.index.pts[first]):
                         continue
                     waiting = False
@@ -221,10 +224,11 @@ def _rate(times: NDArray[np.float64], declared: float | None, tick: float) -> tu
 def _cut_to_good(clip: VideoClip) -> VideoClip:
     good = 0
     with suppress(InputError):
-        for _ in clip._decode(0):
+        for _ in islice(clip._decode(0), clip.index.sound):
             good += 1
     if good == 0:
-        raise clip._failed(0, "cannot be decoded")
+        told = clip.index.damage or "frame 0 cannot be decoded"
+        raise InputError(f"{clip.path} is damaged: {told}; no frame before that can be had")
     if good == len(clip) and not clip.index.damage:
         return clip
     partial = {"declared": max(len(clip), clip.facts["header_frames"] or 0), "kept": good}
