@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import readable, sha256_file, write_bytes
-from rvsd_bench.texts import parse_json
+from rvsd_bench.texts import parse_json, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -130,8 +130,8 @@ def _read_pickle(path: Path) -> Any:
     except Exception as error:  # a stranger's bytes may raise anything
         if demanded := re.search(r"GLOBAL (\S+)", str(error)):
             raise InputError(
-                f"{path} asks for {demanded[1]}, which is code and not weights; it was not run. "
-                "Save only the state_dict, best as safetensors"
+                f"{path} asks for {shortened(demanded[1])}, which is code and not weights; it was "
+                "not run. Save only the state_dict, best as safetensors"
             ) from error
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript program; save the state_dict") from error
@@ -145,7 +145,7 @@ def _refuse_bomb(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # a directory of nonsense may raise nearly anything
         raise _damaged(path, str(error)) from error
     if unpacked > LARGEST_BYTES:
         raise InputError(
@@ -228,7 +228,7 @@ def _audit_values(path: Path, name: str, found: Tensor, wanted: Tensor) -> None:
 
 def _first(names: list[str]) -> str:
     more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shortened, names[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _shape(tensor: Tensor) -> str:
@@ -236,4 +236,4 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _damaged(path: Path, reason: str) -> InputError:
-    return InputError(f"{path} is truncated, or no checkpoint at all: {reason}")
+    return InputError(f"{path} is truncated, or no checkpoint at all: {shortened(reason)}")

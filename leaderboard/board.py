@@ -20,7 +20,7 @@ from rvsd_bench.errors import InputError, OutputError
 from rvsd_bench.files import digest_of, make_folder, remove_orphans, write_json, write_text
 from rvsd_bench.leaderboard.card import Card, card_from
 from rvsd_bench.leaderboard.table import Row, Run, comparable, display_name, read_run
-from rvsd_bench.texts import read_json
+from rvsd_bench.texts import brief, read_json
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -159,11 +159,13 @@ def _entry(run: Run, card: Card | None) -> Entry:
 
 def _cards(run: Run, card: Card | None) -> dict[str, Card]:
     """Return the card of each method that has one."""
-    methods = run.manifest.get("methods", [])
+    methods = run.manifest.get("methods")
     cards = {
-        str(method["id"]): card_from(method["card"], f"{run.folder}: the card of {method['id']!r}")
-        for method in methods
-        if isinstance(method, dict) and method.get("card")
+        str(method.get("id")): card_from(
+            method["card"], f"{run.folder}: the card of {brief(method.get('id'))}"
+        )
+        for method in (methods if isinstance(methods, list) else ())
+        if isinstance(method, dict) and isinstance(method.get("card"), dict)
     }
     if card is None:
         return cards

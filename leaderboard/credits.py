@@ -32,6 +32,12 @@ def card_of(row: Row, runs: Sequence[Run]) -> Mapping[str, Any]:
     return {}
 
 
+def authors_of(card: Mapping[str, Any]) -> list[str]:
+    """Return the names on a card; none where the card was not written by `pack`."""
+    found = card.get("authors")
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
 def bibtex(groups: Sequence[Group], runs: Sequence[Run]) -> str:
     """Return the tool, and every row that names a paper or has a card, as BibTeX entries.
 
@@ -45,7 +51,7 @@ def bibtex(groups: Sequence[Group], runs: Sequence[Run]) -> str:
             continue
         key = _key(row, taken)
         taken.add(key)
-        authors = " and ".join(f"{{{escaped(str(name))}}}" for name in card.get("authors", ()))
+        authors = " and ".join(f"{{{escaped(name)}}}" for name in authors_of(card))
         fields = {
             "title": f"{{{escaped(display_name(row))}}}",
             "author": authors,

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvsd_bench.leaderboard.embedding import Purse, data_url, folder_of
+from rvsd_bench.leaderboard.embedding import RANKS, Purse, data_url, folder_of, is_own
 from rvsd_bench.leaderboard.exports import LABELS, shown
 from rvsd_bench.leaderboard.table import Row, Run, display_name, group
-
-RANKS = ("worst", "median", "best")
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def _files(run: Run, rows: Sequence[Row], folder: Path, picks: Picks) -> Iterato
     slugs = [run.slug(rows[place]["method_id"]) for place in picks]
     names = [f"{name}.jpg" for name in ("input", "truth", *slugs)]
     names += [f"errors/{slug}.webp" for slug in slugs]
-    return (path for name in names if (path := folder / name).is_file())
+    return (path for name in names if is_own(run, path := folder / name))
 
 
 def _still(run: Run, rows: Sequence[Row], folder: Path, metric: str, picks: Picks) -> Still:

@@ -10,7 +10,7 @@ from typing import Any
 from rvsd_bench import __version__
 from rvsd_bench.columns import HEADLINES
 from rvsd_bench.leaderboard.charts import chart, heat, matrix
-from rvsd_bench.leaderboard.credits import bibtex, card_of
+from rvsd_bench.leaderboard.credits import authors_of, bibtex, card_of
 from rvsd_bench.leaderboard.curves import curves
 from rvsd_bench.leaderboard.embedding import data_url
 from rvsd_bench.leaderboard.exports import (
@@ -140,7 +140,7 @@ def _span(metric: str, low: float, high: float) -> str:
 
 
 def _authors(row: Row, runs: Sequence[Run]) -> str:
-    return ", ".join(map(str, card_of(row, runs).get("authors", ())))
+    return ", ".join(authors_of(card_of(row, runs)))
 
 
 def _scale(group: Group) -> list[dict[str, Any]]:

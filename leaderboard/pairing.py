@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.leaderboard.table import LOWER_IS_BETTER, UNPLACED, Row, Run, display_name, number
+from rvsd_bench.texts import brief, shortened
 
 VideoKey = tuple[str, str]
 """Split and name of a video."""
+MOST_DRAWS = 100_000
 _SAME_RUN = ("run_id", "protocol_hash", "dataset", "method_id")
 
 
@@ -33,22 +35,27 @@ class Entry:
     @property
     def where(self) -> str:
         """The method and its run, for messages."""
-        return f"{self.row['method_id']!r} of {self.run.folder}"
+        return f"{brief(self.row['method_id'])} of {self.run.folder}"
 
     @property
     def average(self) -> str:
         """How the protocol averages: `macro`, the mean of videos, or `micro`, of frames."""
         found = self._setting("average")
         if found not in ("macro", "micro"):
-            raise InputError(f"{self.run.folder / 'manifest.json'}: no such average: {found!r}")
+            raise InputError(
+                f"{self.run.folder / 'manifest.json'}: no such average: {brief(found)}"
+            )
         return str(found)
 
     @property
     def draws(self) -> int:
         """How many times the protocol draws the source clips."""
         found = self._setting("bootstrap_draws")
-        if not isinstance(found, int) or found < 1:
-            raise InputError(f"{self.run.folder / 'manifest.json'}: no number of draws: {found!r}")
+        if type(found) is not int or not 1 <= found <= MOST_DRAWS:
+            raise InputError(
+                f"{self.run.folder / 'manifest.json'}: no number of draws: {brief(found)}; "
+                f"1 to {MOST_DRAWS} are made"
+            )
         return found
 
     def _setting(self, key: str) -> object:
@@ -139,13 +146,13 @@ def pick(run: Run, name: str | None) -> Entry:
     if name is None:
         if len(run.rows) != 1:
             raise InputError(
-                f"{run.folder} holds {len(ids)} methods: {', '.join(ids)}; choose by --a and --b"
+                f"{run.folder} holds {len(ids)} methods: {_listed(ids)}; choose by --a and --b"
             )
         return Entry(run, run.rows[0])
     found = [row for row in run.rows if row["method_id"] == name]
     found = found or [row for row in run.rows if display_name(row) == name]
     if not found:
-        raise unknown(f"method in {run.folder}", name, ids)
+        raise unknown(f"method in {run.folder}", name, map(shortened, ids))
     if len(found) > 1:
         if len({row["method_id"] for row in found}) == 1:
             raise InputError(
@@ -154,7 +161,7 @@ def pick(run: Run, name: str | None) -> Entry:
             )
         raise InputError(
             f"{len(found)} rows of {run.folder} are called {name!r}; give one by its id: "
-            f"{', '.join(row['method_id'] for row in found)}"
+            f"{_listed(row['method_id'] for row in found)}"
         )
     return Entry(run, found[0])
 
@@ -186,7 +193,11 @@ def require_comparable(a: Entry, b: Entry) -> None:
 
 
 def _short(text: str) -> str:
-    return (text[:12] if len(text) == 64 else text) or "none"
+    return (text[:12] if len(text) == 64 else shortened(text)) or "none"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(shortened, names))
 
 
 def pair(a: Entry, b: Entry, metric: str) -> Paired:
@@ -201,15 +212,16 @@ def pair(a: Entry, b: Entry, metric: str) -> Paired:
         raise InputError(f"{metric} of {b.where} was computed with other weights than {a.where}")
     ours, theirs = (_scored(entry, metric) for entry in (a, b))
     if unmatched := sorted(ours.keys() ^ theirs.keys()):
-        split, video = unmatched[0]
+        video = shortened("/".join(unmatched[0]))
         only = a if unmatched[0] in ours else b
-        raise InputError(f"only {only.where} has {metric} of video {split}/{video}; evaluate again")
+        raise InputError(f"only {only.where} has {metric} of video {video}; evaluate again")
     keys = tuple(sorted(ours))
     for key in keys:
-        for column, nothing in (("source_id", ("",)), ("n_frames", ("", "0"))):
-            if ours[key][column] != theirs[key][column] or ours[key][column] in nothing:
+        for column, least in (("source_id", 0.0), ("n_frames", 1.0)):
+            text = ours[key][column]
+            if text != theirs[key][column] or not text or (least and float(text) < least):
                 raise InputError(
-                    f"{column} of video {'/'.join(key)} is missing, or not the same in "
+                    f"{column} of video {shortened('/'.join(key))} is missing, or not the same in "
                     f"{a.run.folder} and {b.run.folder}; evaluate again"
                 )
     return Paired(
@@ -227,15 +239,15 @@ def pair(a: Entry, b: Entry, metric: str) -> Paired:
 def _scored(entry: Entry, metric: str) -> dict[VideoKey, Row]:
     """Return the videos that have a mean; those where the metric is undefined are passed over."""
     videos = entry.videos(metric)
-    for (split, video), row in videos.items():
+    for key, row in videos.items():
         if row["status"] == "incomplete":
             raise InputError(
-                f"{entry.where} has no score for some frames of {split}/{video}: mend them and "
-                "evaluate again"
+                f"{entry.where} has no score for some frames of {shortened('/'.join(key))}: mend "
+                "them and evaluate again"
             )
     scored = {key: row for key, row in videos.items() if row["mean"]}
     if not scored:
-        raise unknown(f"metric of {entry.where}", metric, entry.metrics())
+        raise unknown(f"metric of {entry.where}", metric, map(shortened, entry.metrics()))
     return scored
 
 

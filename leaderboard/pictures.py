@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvsd_bench.leaderboard.embedding import Purse, data_url, folder_of, index_of
+from rvsd_bench.leaderboard.embedding import Purse, data_url, folder_of, index_of, is_own
 from rvsd_bench.leaderboard.extremes import Extremes, extremes
 from rvsd_bench.leaderboard.table import Run, display_name, group
 
@@ -100,7 +100,7 @@ def _comparison(
 ) -> tuple[tuple[Picture, ...], int] | None:
     """Return the pictures of a folder; None if the input is missing, or they do not fit."""
     labels = _labels(run)
-    there = {path.stem: path for path in folder.glob(f"*{suffix}")}
+    there = {path.stem: path for path in folder.glob(f"*{suffix}") if is_own(run, path)}
     names = [name for name in labels if name in there]
     if "input" not in names or not purse.pays(there[name] for name in names):
         return None

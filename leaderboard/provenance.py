@@ -6,14 +6,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rvsd_bench.leaderboard.credits import card_of
+from rvsd_bench.leaderboard.credits import authors_of, card_of
 from rvsd_bench.leaderboard.table import Row, Run, display_name
 
 
 def provenance(run: Run) -> Iterator[dict[str, Any]]:
     """Yield how a run, or each run of a board, can be made again: command, digests, versions."""
     boarded = run.manifest.get("runs")
-    for facts in boarded if isinstance(boarded, list) else [run.manifest]:
+    every = boarded if isinstance(boarded, list) else [run.manifest]
+    for facts in (one for one in every if isinstance(one, dict)):
         run_id = facts.get("run_id", "")
         yield {
             "name": f"{run.folder.name}: {run_id}" if boarded else run.folder.name,
@@ -70,7 +71,7 @@ def _model(run: Run, row: Row) -> dict[str, str]:
     return {
         "name": display_name(row),
         "spec": own.get("spec") or row["method_id"],
-        "authors": ", ".join(map(str, card.get("authors", ()))),
+        "authors": ", ".join(authors_of(card)),
         "paper": row["source_ref"],
         "trained_on": str(card.get("training_data") or own.get("trained_on") or ""),
         "frames": row["predictions_sha256"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 
 from rvsd_bench.columns import HEADLINES, LEADERBOARD, REGIONS, SCHEMA_VERSION, TEMPORAL, read_csv
 from rvsd_bench.errors import InputError
+from rvsd_bench.texts import brief, read_json, shortened
 
 Row: TypeAlias = dict[str, str]
 """Column of `leaderboard.csv` -> text; an empty text means that there is no value, never zero."""
@@ -40,7 +40,8 @@ class Run:
 
     def slug(self, method_id: str) -> str:
         """Return the name that a method's files have in this run."""
-        return str(self.manifest.get("slugs", {}).get(method_id, method_id))
+        slugs = self.manifest.get("slugs")
+        return str(slugs.get(method_id, method_id)) if isinstance(slugs, dict) else method_id
 
     def facts(self) -> Iterator[Mapping[str, Any]]:
         """Yield what is told of the run or, if it is a board, of those that were added to it."""
@@ -115,13 +116,16 @@ def read_run(folder: Path) -> Run:
     if not folder.is_dir() or not manifest.is_file():
         raise InputError(f"{folder} is not a run of evaluate: it has no manifest.json")
     try:
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        facts = read_json(manifest)
+    except OSError as error:
+        raise InputError(f"cannot read {manifest}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{manifest} is not JSON ({error}); evaluate again with --force") from None
     if not isinstance(facts, dict):
         raise InputError(f"{manifest} is not a run's manifest; evaluate again with --force")
     needed = ("method_id", "protocol_hash", "source", "valid")
-    rows = tuple(_whole(row) for row in read_csv(folder / "leaderboard.csv", needed))
+    table = folder / "leaderboard.csv"
+    rows = tuple(_whole(row, table) for row in read_csv(table, needed))
     if any(row["weights_status"] == "test" for row in rows):
         raise InputError(
             f"{folder} was scored by a test network, which learned nothing: its figures mean "
@@ -148,7 +152,8 @@ def reported_rows(path: Path | None = None) -> list[Row]:
     for line, cells in enumerate(read_csv(path, REPORTED_NEEDS), 2):
         if absent := [name for name in REPORTED_NEEDS if not cells[name].strip()]:
             raise InputError(f"{path}: line {line} has no {absent[0]}; name where it was published")
-        rows.append(_whole({**cells, "source": "reported", "schema_version": str(SCHEMA_VERSION)}))
+        own = {"source": "reported", "schema_version": str(SCHEMA_VERSION)}
+        rows.append(_whole({**cells, **own}, path))
     return rows
 
 
@@ -165,8 +170,9 @@ def published(tables: Iterable[Path | None]) -> list[Row]:
             key = publication(row)
             if key in seen:
                 raise InputError(
-                    f"{table or 'the packaged table'} gives {row['method_name']!r} of "
-                    f"{row['source_ref']!r} on {row['dataset']} again; leave one out"
+                    f"{table or 'the packaged table'} gives {brief(row['method_name'])} of "
+                    f"{brief(row['source_ref'])} on {shortened(row['dataset'])} again; "
+                    "leave one out"
                 )
             seen.add(key)
             rows.append(row)
@@ -179,9 +185,9 @@ def publication(row: Row) -> tuple[str, ...]:
     return tuple(" ".join(row[name].split()).casefold() for name in names)
 
 
-def _whole(cells: Row) -> Row:
+def _whole(cells: Row, path: Path) -> Row:
     if unknown := [name for name in cells if name not in LEADERBOARD]:
-        raise InputError(f"no such leaderboard column: {unknown[0]}")
+        raise InputError(f"{path}: no such leaderboard column: {brief(unknown[0])}")
     return {name: cells.get(name, "") for name in LEADERBOARD}
 
 
@@ -206,7 +212,7 @@ def number(row: Row, column: str) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not math.isfinite(value):
-        raise InputError(f"{column} of {row.get('method_id')!r} is no number: {text!r}")
+        raise InputError(f"{column} of {brief(row.get('method_id'))} is no number: {brief(text)}")
     return value
 
 
@@ -219,8 +225,9 @@ def merge(runs: Sequence[Run]) -> list[Row]:
             key = (row["method_id"], *comparable(row))
             if key in seen:
                 raise InputError(
-                    f"{row['method_id']!r} under {row['protocol']} is in {seen[key]} and again in "
-                    f"{run.folder}; leave one out, or name them apart (NAME=SPEC)"
+                    f"{brief(row['method_id'])} under {shortened(row['protocol'])} is in "
+                    f"{seen[key]} and again in {run.folder}; leave one out, or name them apart "
+                    "(NAME=SPEC)"
                 )
             seen[key] = run.folder
             merged.append(row)

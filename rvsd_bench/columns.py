@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rvsd_bench.errors import InputError
+from rvsd_bench.texts import brief
 
 SCHEMA_VERSION = 1
 HEADLINES = ("psnr", "ssim", "lpips", "nima", "musiq")
@@ -119,15 +120,38 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def read_csv(path: Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Return the rows of a table as text; an absent `required` column is an error by name."""
+    """Return the rows of a table as text; an absent `required` column is an error by name.
+
+    So is a cell of the columns `NUMBERS` that is neither empty nor a finite number, with its line.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             missing = [name for name in required if name not in (reader.fieldnames or ())]
             if missing:
                 raise InputError(f"{path} has no column {missing[0]!r}; was it made by evaluate?")
-            return [{key: plain(row[key] or "") for key in row if key} for row in reader]
+            numeric = NUMBERS.intersection(reader.fieldnames or ())
+            return [_texts(row, numeric, f"{path}: line {reader.line_num}") for row in reader]
     except FileNotFoundError as error:
         raise InputError(f"there is no table {path}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a CSV table in UTF-8: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _texts(row: Mapping[str, Any], numeric: Iterable[str], where: str) -> dict[str, str]:
+    """Return the cells of a row as text; cells beyond the last column are dropped."""
+    cells = {key: plain(row[key] or "") for key in row if key}
+    for name in numeric:
+        if cells[name] and not _is_number(cells[name]):
+            raise InputError(f"{where}: {name} is no number: {brief(cells[name])}")
+    return cells
+
+
+def _is_number(text: str) -> bool:
+    """Tell a finite number; `1_000` and digits of other scripts, which float takes, are none."""
+    try:
+        return text.isascii() and "_" not in text and math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -39,7 +39,7 @@ class Protocol:
     """Metric name to its parameters, in the order of the tables."""
     regions: Mapping[str, Mapping[str, Any]]
     """As `metrics`: also scored where the dataset has coverage layers."""
-    bootstrap_draws: int
+    bootstrap_draws: int = field(metadata={"range": (1, 100_000)})
     frames: Literal["all"]
     pairing: Literal["frame id"]
     resize: Literal["none"]

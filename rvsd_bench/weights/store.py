@@ -7,7 +7,6 @@ milliseconds: no heavy import comes before the search.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tomllib
@@ -22,6 +21,7 @@ from zipfile import BadZipFile, ZipFile
 
 from rvsd_bench.errors import InputError, MissingError, unknown
 from rvsd_bench.files import sha256_bytes, sha256_file, write_json
+from rvsd_bench.texts import parse_json, read_json, shortened
 
 if TYPE_CHECKING:
     import torch
@@ -256,7 +256,7 @@ def _digest_tensors(file: BinaryIO, size: int) -> str:
     start = 8 + int.from_bytes(file.read(8), "little")
     if start > size:
         raise ValueError("the header is cut off")
-    header = json.loads(file.read(start - 8))
+    header = parse_json(file.read(start - 8).decode())
     for name in sorted(header.keys() - {"__metadata__"}):
         entry = header[name]
         begin, end = entry["data_offsets"]
@@ -276,8 +276,8 @@ def _digest(path: Path, identity: str, again: bool) -> str:
     state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, identity]
     name = sha256_bytes(str(path.resolve()).encode())[:16]
     note = user_cache_path("rvsd-bench") / "digests" / f"{name}.json"
-    with suppress(OSError, ValueError, KeyError):
-        noted = json.loads(note.read_text("utf-8"))
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        noted = read_json(note)
         if noted["state"] == state and not again:
             return str(noted["digest"])
     digest = content_digest(path) if identity == "content" else sha256_file(path)
@@ -301,16 +301,14 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
 
     `{"params": ...}` is unwrapped and the prefix `module.` of parallel training removed.
     """
-    import pickle
-
     import torch
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a stranger's bytes may raise anything
+        reason = shortened(str(error).partition(".")[0]) or type(error).__name__
         raise MissingError(f"{path} cannot be read as plain tensors: {reason}") from error
     state = state.get("params", state) if isinstance(state, dict) else None
     if not isinstance(state, dict) or not all(isinstance(x, torch.Tensor) for x in state.values()):
         raise MissingError(f"{path} does not hold tensors by name")
-    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
