@@ -38,7 +38,10 @@ class Cell:
         self._last_words = b""
         self._done = threading.Event()
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+        # The environment of the first process inside, bubblewrap's own, can be read by the others.
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, env={}
+        )
         self._threads = [
             threading.Thread(target=work, args=arguments, daemon=True)
             for work, arguments in ((self._feed, (fed,)), (self._watch, ()), (self._listen, ()))
@@ -161,8 +164,8 @@ class Cell:
     def _judge(self, known: set[int]) -> ModelError | None:
         """Return which limit is overstepped, if one is; let the system end new processes first."""
         limits, now = self.isolation.limits, usage(self._process.pid)
-        if now.tasks > limits.tasks:
-            return ModelError(f"it ran more than {limits.tasks} processes and threads", "crash")
+        if now.tasks >= limits.tasks:
+            return ModelError(f"it ran {limits.tasks} processes and threads, the most it may", "crash")
         if now.at_most > limits.memory_bytes and now.exactly() > limits.memory_bytes:
             gib = limits.memory_bytes / 2**30
             return ModelError(f"it took more than the {gib:.3g} GiB of memory it may use", "oom")

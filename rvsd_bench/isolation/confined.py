@@ -19,6 +19,7 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError, ModelError, Outcome
 from rvsd_bench.files import sha256_file
 from rvsd_bench.isolation.cell import Cell
+from rvsd_bench.isolation.cgroups import fenced, require_fence
 from rvsd_bench.isolation.inside import FAILED, FRAME, LONGEST_REASON
 from rvsd_bench.isolation.limits import Isolation
 from rvsd_bench.isolation.sandbox import compose, require_bubblewrap
@@ -100,6 +101,7 @@ class ConfinedClip:
 
     def __iter__(self) -> Iterator[Frame]:
         spec, lent = lend(self.model.spec)
+        limits = self.model.isolation.limits
         job = {
             "spec": str(spec),
             "device": self.model.device,
@@ -108,13 +110,16 @@ class ConfinedClip:
             "count": len(self),
             "size": self.size,
             "fps": self.fps,
+            "tasks": limits.tasks,
         }
-        limits = self.model.isolation.limits
         words = (sys.executable, "-I", "-m", "rvsd_bench.isolation.inside")
         command = compose(
             words, lent=lent, device=self.model.device, scratch_bytes=limits.scratch_bytes
         )
-        with Cell(command, self._fed(job), self.model.isolation) as cell:
+        with (
+            fenced(command, limits) as bounded,
+            Cell(bounded, self._fed(job), self.model.isolation) as cell,
+        ):
             for _ in range(len(self)):
                 yield self._next(cell)
 
@@ -145,6 +150,7 @@ def require_confinable(spec: Spec) -> None:
         if not path.exists():
             raise InputError(f"{spec}: there is no file {path}")
     require_bubblewrap()
+    require_fence()
 
 
 def lend(spec: Spec) -> tuple[Spec, dict[str, Path]]:

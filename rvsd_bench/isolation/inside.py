@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -62,6 +63,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     job = json.loads(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_NPROC, (job["tasks"], job["tasks"]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     clip = Fed(sys.stdin.buffer, job["count"], tuple(job["size"]), job["fps"])
     try:
         for frame in _restored(job, clip):
@@ -80,10 +83,11 @@ def main() -> None:
 
 def _restored(job: dict[str, Any], clip: Clip) -> Iterator[Frame]:
     from rvsd_bench.baselines import load
+
+    model = load(job["spec"], device=job["device"], trust_code=True)
     from rvsd_bench.evaluation.environment import settled
     from rvsd_bench.restoring.runner import restore
 
-    model = load(job["spec"], device=job["device"], trust_code=True)
     with settled() if job["one_thread"] else nullcontext():
         yield from restore(model, clip, **job["way"], device=job["device"])
 
