@@ -129,7 +129,10 @@ def connect(workers: int) -> int:
         try:
             ray.init(logging_level="ERROR", log_to_driver=False, **here)
         except Exception as error:  # it raises RuntimeError, ConnectionError, ValueError and others
-            raise InputError(f"no Ray cluster: {_line(error)}") from error
+            raise InputError(
+                f"no Ray cluster: {_line(error)} (see RAY_ADDRESS and RAY_AUTH_TOKEN; a cluster "
+                "without tokens needs RAY_AUTH_MODE=disabled)"
+            ) from error
     return workers or int(ray.cluster_resources().get("CPU", 1))
 
 
