@@ -27,7 +27,7 @@ from rvsd_bench.baselines.svdnet import objective as svdnet
 from rvsd_bench.baselines.svdnet.config import Config as SvdConfig
 from rvsd_bench.baselines.svdnet.network import SVDNet
 from rvsd_bench.errors import InputError
-from rvsd_bench.training.batches import Batch, Layers, Unlabelled
+from rvsd_bench.training.batches import Around, Batch, Layers, Unlabelled
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -43,7 +43,9 @@ def _batch(*, side: int = 32, real: bool = False, videos: tuple[int, ...] = (0, 
     snowy = (clean * air + light * (1 - air) + layers.S).clamp(0, 1)
     weak = 0.6 + 0.4 * _random(2, 3, 3, side, side, seed=4)
     unlabelled = Unlabelled(weak, (0.9 * weak + 0.05), (0, 1))
-    return Batch(snowy, clean, layers, videos, unlabelled if real else None)
+    place = torch.tensor([0.25, 0.0, 0.5, 0.5]).expand(2, 4)
+    around = Around(_random(2, 3, 16, 24, seed=5), 0.5 + 0.5 * _random(2, 1, 16, 24, seed=6), place)
+    return Batch(snowy, clean, layers, videos, unlabelled if real else None, around)
 
 
 def _stirred(build: Callable[[], nn.Module]) -> Any:
@@ -57,7 +59,7 @@ def _stirred(build: Callable[[], nn.Module]) -> Any:
 
 
 def _svdnet() -> Any:
-    small = {"channels": 16, "encoder_blocks": 1, "trunk_blocks": 1, "queries": 4}
+    small = {"channels": 16, "encoder_blocks": 1, "trunk_blocks": 1, "queries": 4, "overview": 16}
     return _stirred(lambda: SVDNet(SvdConfig(**small, flow_levels=3)))  # type: ignore[arg-type]
 
 
@@ -122,12 +124,12 @@ def test_only_what_is_weighed_is_computed(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_data_without_layers_leaves_out_what_needs_them_and_no_features_likewise(name: str) -> None:
     module = MODULES[name]
-    batch = replace(_batch(real=True), layers=None)
+    batch = replace(_batch(real=True), layers=None, around=None)
     learn = module.build(dict.fromkeys(module.TERMS, 1.0), features=None, **SETTINGS.get(name, {}))
     student = NETWORKS[name]()
     left = module.TERMS - set(learn(student, student, batch, 0, 1))
     needed = {
-        "svdnet": {"snow", "transmission", "light", "mask"},
+        "svdnet": {"snow", "transmission", "light", "mask", "overview"},
         "semivdn": {"snow", "transmission", "light"},
         "desnownet": {"mask", "aberration"},
     }[name]
@@ -171,8 +173,9 @@ def test_a_network_without_losses_of_its_own_learns_from_its_frames() -> None:
 
 def test_the_layers_of_svdnet_are_compared_one_by_one() -> None:
     batch, student = _batch(), _svdnet()
-    layers, found = batch.layers, student.analyse(batch.snowy)
-    assert layers is not None
+    layers, around = batch.layers, batch.around
+    assert layers is not None and around is not None and around.transmission is not None
+    found = student.analyse(batch.snowy, around)
     learn = svdnet.build(dict.fromkeys(svdnet.TERMS, 1.0))
     with torch.no_grad():
         terms = learn(student, student, batch, 0, 1)
@@ -185,6 +188,9 @@ def test_the_layers_of_svdnet_are_compared_one_by_one() -> None:
         off(found.transmission, layers.T), rel=1e-4
     )
     assert float(terms["light"]) == pytest.approx(off(found.light, layers.A), rel=1e-4)
+    assert float(terms["overview"]) == pytest.approx(
+        off(found.overview, around.transmission), rel=1e-4
+    )
     entropy = svdnet_losses.mask_entropy(found.mask_logits, layers.z)
     assert float(terms["mask"]) == pytest.approx(float(entropy.detach()), rel=1e-5)
 

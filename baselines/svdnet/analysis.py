@@ -61,6 +61,8 @@ class Analysis(NamedTuple):
     """[B, P, 2, h, w] between `pairs`, in feature pixels; None without flow."""
     pairs: tuple[tuple[int, int], ...]
     """The reference and the support frame of each flow."""
+    overview: Tensor | None = None
+    """T of the shrunken picture, [B, 1, h, w]; None in networks without an overview."""
 
     @property
     def mask(self) -> Tensor:

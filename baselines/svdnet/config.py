@@ -59,6 +59,14 @@ class Config:
     carry_detail: bool = False
     """Whether the neighbours' stem features are aggregated as well, by the same weights. It shows
     a small network what is behind a flake at full sharpness, for a tenth of its cost."""
+    compare_neighbours: bool = False
+    """Whether the heads see by how much each pixel differs from the frame before and after: it is
+    what a flake is first known by, and a small network has no channels to keep it in."""
+    overview: int = bounded(0, 0, 128)
+    """Rows of the shrunken frame in which T and A are looked for; 0 looks where the snow is. Haze
+    is wide, and training on crops a small network sees too little of it otherwise."""
+    overview_channels: int = bounded(32, 8, 256)
+    """Of the features of that picture."""
     least_transmission: float = bounded(0.05, 1e-3, 0.5)
     """T never falls below it, so that the inversion divides by no less; half of what dehazing by
     the dark channel allows, for T is learned here."""
@@ -102,5 +110,7 @@ PRESETS: Mapping[str, Config] = {
         queries=8,
         flow="none",
         carry_detail=True,
+        compare_neighbours=True,
+        overview=48,
     ),
 }

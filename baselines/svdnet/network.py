@@ -30,8 +30,13 @@ from rvsd_bench.baselines.svdnet.blocks import (
 )
 from rvsd_bench.baselines.svdnet.config import Config
 from rvsd_bench.baselines.svdnet.flow import SPyNet, dis_flow, enlarge_flow, shrink_flow
+from rvsd_bench.baselines.svdnet.overview import Haze, Overview, shrunk, spread
 from rvsd_bench.baselines.svdnet.physics import invert
 from rvsd_bench.baselines.svdnet.snow import SnowAwareAggregation, SnowQueries
+from rvsd_bench.training.batches import Around
+
+TOLD = 8
+"""Channels in which the heads are told what the overview shows."""
 
 
 class SVDNet(nn.Module):
@@ -57,12 +62,20 @@ class SVDNet(nn.Module):
         doubling = [(conv(c, 4 * c), nn.PixelShuffle(2), leaky()) for _ in range(config.halvings)]
         self.up = nn.Sequential(*(layer for layers in doubling for layer in layers))
         meeting = (3 if config.carry_detail else 2) * c
+        meeting += 6 * u**2 if config.compare_neighbours else 0
+        self.overview: Overview | None = None
+        if config.overview:
+            self.overview = Overview(config.overview_channels, config.residual_gain)
+            self.tell_haze = conv(config.overview_channels // 2, TOLD, 1)
+            meeting += TOLD
         self.merge = nn.Sequential(conv(meeting, c), leaky(), *self._blocks(config.merge_blocks))
         self.decouple_snow = Head(c, 3, u)
         least = config.least_transmission
         share = (config.start_transmission - least) / (1 - least)
-        self.decouple_transmission = Head(c, 1, u, start=logit(share))
-        self.decouple_light = nn.Linear(c, 3)
+        seen = self.overview is not None
+        self.decouple_transmission = Head(c, 1, u, start=0.0 if seen else logit(share))
+        self.decouple_light = None if seen else nn.Linear(c, 3)
+        self._start = logit(share), logit(config.start_light)
         self.refine = nn.Sequential(*self._blocks(config.refine_blocks), Head(c, 3, u))
         e = config.embedding
         self.embed = nn.Sequential(nn.Linear(c, e), leaky(), nn.Linear(e, e))
@@ -84,16 +97,22 @@ class SVDNet(nn.Module):
         """Restore the frames `keep` of a clip whose codes [B, T, ...] are known."""
         pairs = pairs_within(self.config.reach, clip.shape[1], keep)
         flows = self._flows(clip, moving(pairs))
-        return self._restore(clip, Codes(*codes), keep, pairs, flows).restored
+        found = self._restore(clip, Codes(*codes), keep, pairs, flows, self.look(clip), None)
+        return found.restored
 
-    def analyse(self, clip: Tensor) -> Analysis:
-        """Restore a clip and return, with it, all that the losses look at."""
+    def analyse(self, clip: Tensor, around: Around | None = None) -> Analysis:
+        """Restore a clip and return, with it, all that the losses look at.
+
+        Where the clip is but a crop, `around` tells of which picture.
+        """
         codes, keep = self._encode(clip), range(clip.shape[1])
         pairs = pairs_within(self.config.reach, clip.shape[1], keep)
         flows = self._flows(clip, moving(pairs))
-        layers = self._restore(clip, codes, keep, pairs, flows)
+        haze = self.look(clip if around is None else around.picture[:, None])
+        place = None if around is None else around.place
+        layers = self._restore(clip, codes, keep, pairs, flows, haze, place)
         background = codes.features * (1 - codes.mask_logits.sigmoid()).to(codes.features.dtype)
-        around = unfold(self.snow_queries.collect(fold(background)), clip.shape[:2])
+        behind = unfold(self.snow_queries.collect(fold(background)), clip.shape[:2])
         return Analysis(
             *layers,
             mask_logits=codes.mask_logits,
@@ -101,10 +120,18 @@ class SVDNet(nn.Module):
             snow_features=codes.snow,
             queries=codes.answers,
             snow_codes=self._describe(codes.answers),
-            background_codes=self._describe(around),
+            background_codes=self._describe(behind),
             flows=flows,
             pairs=tuple(moving(pairs)),
+            overview=None if haze is None else self._thinned(haze.logits),
         )
+
+    def look(self, clip: Tensor) -> Haze | None:
+        """Return what the overview shows of clips [B, T, 3, H, W]; None in networks without one."""
+        if self.overview is None:
+            return None
+        haze: Haze = self.overview(shrunk(clip, self.config.overview))
+        return haze
 
     def _encode(self, clip: Tensor) -> Codes:
         return Codes(*(unfold(code, clip.shape[:2]) for code in self.encode(fold(clip))))
@@ -124,7 +151,14 @@ class SVDNet(nn.Module):
         return unfold(flows, (len(clip), len(pairs)))
 
     def _restore(
-        self, clip: Tensor, codes: Codes, keep: Sequence[int], pairs: Pairs, flows: Tensor | None
+        self,
+        clip: Tensor,
+        codes: Codes,
+        keep: Sequence[int],
+        pairs: Pairs,
+        flows: Tensor | None,
+        haze: Haze | None,
+        place: Tensor | None,
     ) -> Layers:
         """Aggregate, fuse, take apart by eq. 1 and invert it, for the frames `keep` only."""
         kept = list(keep)
@@ -135,8 +169,14 @@ class SVDNet(nn.Module):
         sharp = [self.up(trunk), fold(codes.stem[:, kept])]
         if detail is not None:
             sharp.append(fold(detail).to(trunk.dtype))
+        if self.config.compare_neighbours:
+            differences = F.pixel_unshuffle(fold(compared(clip, kept)), self.config.unshuffle)
+            sharp.append(differences.to(trunk.dtype))
+        if haze is not None:
+            told = spread(self.tell_haze(haze.features), place, fine_size(sharp))
+            sharp.append(told.repeat_interleave(len(kept), 0).to(trunk.dtype))
         merged = self.merge(torch.cat(sharp, 1))
-        snow, transmission, light = self._decouple(merged, trunk)
+        snow, transmission, light = self._decouple(merged, trunk, haze, place)
         bound = self.config.overshoot
         inverted = invert(fold(clip[:, kept]), snow, transmission, light)
         inverted = inverted.clamp(-bound, 1 + bound)
@@ -169,19 +209,32 @@ class SVDNet(nn.Module):
             flows = unfold(larger, flows.shape[:2])
         return align(codes.stem, pairs, flows)[0]
 
-    def _decouple(self, merged: Tensor, trunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _decouple(
+        self, merged: Tensor, trunk: Tensor, haze: Haze | None, place: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return S, T and A, each by a convolution or, for A, a linear map of the mean feature.
 
         That convolutions derive the physical features by the formula is what the SemiVDN paper
-        (section 3.2) says of SVDNet.
+        (section 3.2) says of SVDNet. With an overview T is corrected here, and A found there.
         """
-        least = self.config.least_transmission
         with full_precision(merged):
             merged, trunk = at_least_float32(merged), at_least_float32(trunk)
             snow = self.decouple_snow(merged)
-            transmission = least + (1 - least) * self.decouple_transmission(merged).sigmoid()
-            light = self.decouple_light(trunk.mean((-2, -1))).sigmoid()
-        return snow, transmission, light[..., None, None]
+            logits = self.decouple_transmission(merged)
+            if haze is None:
+                assert self.decouple_light is not None
+                light = self.decouple_light(trunk.mean((-2, -1)))
+            else:
+                frames = len(merged) // len(haze.logits)
+                wide = spread(haze.logits, place, logits.shape[-2:])
+                logits = logits + wide.repeat_interleave(frames, 0)
+                light = at_least_float32(haze.light).repeat_interleave(frames, 0)
+        return snow, self._thinned(logits), light.sigmoid()[..., None, None]
+
+    def _thinned(self, logits: Tensor) -> Tensor:
+        """Return T of its logits: never below the least."""
+        least = self.config.least_transmission
+        return least + (1 - least) * at_least_float32(logits).sigmoid()
 
     def _describe(self, answers: Tensor) -> Tensor:
         """Return descriptors [B, T, E] of length 1 of what the queries found."""
@@ -196,7 +249,31 @@ class SVDNet(nn.Module):
         """Start without snow or motion, at the T and A of the configuration, exactly."""
         initialise(self)
         nn.init.normal_(self.snow_queries.queries)
-        zero(self.decouple_light.weight)
-        zero(self.decouple_light.bias, logit(self.config.start_light))
+        transmission, light = self._start
+        if self.overview is not None:
+            zero(self.overview.transmission.weight)
+            zero(self.overview.transmission.bias, transmission)
+        found = self.decouple_light if self.overview is None else self.overview.light
+        assert found is not None
+        zero(found.weight)
+        zero(found.bias, light)
         if self.flow is not None:
             self.flow.start_still()
+
+
+def compared(clip: Tensor, keep: Sequence[int]) -> Tensor:
+    """Return by how much the frames before and after differ, [B, K, 6, H, W].
+
+    At an end of the clip, the one neighbour stands for both; a clip of one frame has none.
+    """
+    last = clip.shape[1] - 1
+    before = [t - 1 if t else min(1, last) for t in keep]
+    after = [t + 1 if t < last else max(last - 1, 0) for t in keep]
+    own = clip[:, list(keep)]
+    return torch.cat([clip[:, before] - own, clip[:, after] - own], 2)
+
+
+def fine_size(maps: Sequence[Tensor]) -> tuple[int, int]:
+    """Return the height and width of the first of some maps."""
+    height, width = maps[0].shape[-2:]
+    return height, width

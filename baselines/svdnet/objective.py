@@ -18,13 +18,14 @@ from rvsd_bench.baselines.objective import NoSettings, Stateless, Term, Weights
 from rvsd_bench.baselines.svdnet import losses
 from rvsd_bench.baselines.svdnet.analysis import Analysis
 from rvsd_bench.baselines.svdnet.network import SVDNet
-from rvsd_bench.training.batches import Batch, FeatureExtractor, Layers
+from rvsd_bench.training.batches import Around, Batch, FeatureExtractor, Layers
 
 TERMS = objective.TERMS | {
     "inverted",
     "reconstruction",
     "snow",
     "transmission",
+    "overview",
     "light",
     "mask",
     "flow",
@@ -44,13 +45,14 @@ class SvdnetObjective(Stateless):
         self, student: SVDNet, teacher: SVDNet, batch: Batch, step: int, steps: int
     ) -> dict[str, Tensor]:
         """Return the weighed terms; the teacher is not asked."""
-        found = student.analyse(batch.snowy)
+        found = student.analyse(batch.snowy, batch.around)
         return objective.weighed(
             self.weights,
             {
                 **objective.image_terms(found.restored, batch, self.features),
                 **_physics(found, batch),
                 **(_layers(found, batch.layers) if batch.layers else {}),
+                "overview": lambda: _overview(found, batch.around),
             },
         )
 
@@ -85,3 +87,10 @@ def _layers(found: Analysis, truth: Layers) -> dict[str, Term]:
         "light": lambda: (found.light - truth.A).abs().mean(),
         "mask": lambda: losses.mask_entropy(found.mask_logits, truth.z),
     }
+
+
+def _overview(found: Analysis, around: Around | None) -> Tensor | None:
+    """Return by how much T is misjudged over the whole pictures, if they are known."""
+    if found.overview is None or around is None or around.transmission is None:
+        return None
+    return F.l1_loss(found.overview, around.transmission)

@@ -31,7 +31,13 @@ from rvsd_bench.media.images import write_png
 from rvsd_bench.media.moving import film, write_moving
 from rvsd_bench.media.reading import read_clip
 from rvsd_bench.media.video_writing import write_ffv1
+from rvsd_bench.seeds import stream
 
+PARTS = 3
+"""Of each photograph to train on, beside the whole: haze is learned by where things stand in the
+frame, and seventy framings are soon known by heart."""
+LEAST = 450, 800
+"""Rows and columns of a part: a quarter more than a frame, for the hand to tremble."""
 SOURCES = tomllib.loads((Path(__file__).parent / "sources.toml").read_text(encoding="utf-8"))
 
 
@@ -44,7 +50,7 @@ def main() -> None:
     parser.add_argument("--packages", action="store_true", help="print the packages, and end")
     given = parser.parse_args()
     if given.packages:
-        print(*sorted({group["package"] for group in SOURCES["photographs"]} - {"scikit-image"}))
+        print(*sorted({group["package"] for group in SOURCES["photographs"]}))
         return
     if given.out is None:
         parser.error("name the folder of unpacked packages, and the folder for the footage")
@@ -62,29 +68,45 @@ def main() -> None:
 
 
 def photograph(unpacked: Path, out: Path, group: dict[str, Any], file: str) -> None:
-    """Film a photograph of a package, unless its clip is there."""
+    """Film a photograph of a package, and to train on, parts of it too, unless they are there."""
     path = Path(file)
     name = f"{path.parts[0] if path.stem[0].isdigit() else path.stem}"
-    if (out / f"{name}.json").is_file():
-        return
-    pixels = picture(unpacked, group, file)
+    takes = [name, *(f"{name}-part{number}" for number in range(1, PARTS + 1))]
+    for number, take in enumerate(takes if group["side"] == "train" else takes[:1]):
+        if not (out / f"{take}.json").is_file():
+            pixels = picture(unpacked, group, file)
+            if number:
+                film_still(part(pixels, take), out, group, file, take, "handheld")
+            else:
+                film_still(pixels, out, group, file, take, "auto")
+
+
+def part(pixels: np.ndarray, take: str) -> np.ndarray:
+    """Return a part of a photograph, of its own proportions and large enough to be filmed."""
+    sides = np.array(pixels.shape[:2])
+    chance = stream("part of a photograph", take).random(3)
+    least = max(0.35, *(np.array(LEAST) / sides))
+    cut = np.minimum(sides, (sides * (least + chance[0] * max(0.0, 0.8 - least))).astype(int) + 1)
+    top, left = (int(one) for one in chance[1:] * (sides - cut + 1))
+    return np.ascontiguousarray(pixels[top : top + cut[0], left : left + cut[1]])
+
+
+def film_still(
+    pixels: np.ndarray, out: Path, group: dict[str, Any], file: str, name: str, camera: str
+) -> None:
+    """Film a picture, and write the clip with what is known of it."""
     told = {key: group[key] for key in ("author", "licence", "package")}
     with tempfile.TemporaryDirectory() as scratch:
         still = Path(scratch) / f"{name}.png"
         write_png(still, pixels)
-        width, height = group.get("size", (640, 360))
-        clip = film(still, frames=24, size=(height, width))
+        clip = film(still, camera=camera, frames=24, size=(360, 640))
         write_moving(clip, out, **told, file=f"{group.get('folder', '')}{file}")
     print(out.name, name, clip.facts["camera"], flush=True)
 
 
 def picture(unpacked: Path, group: dict[str, Any], file: str) -> np.ndarray:
-    """Return a picture of a package, or of scikit-image's data folder, as uint8 [H, W, 3]."""
-    if group["package"] == "scikit-image":
-        import skimage
-
-        data = (Path(skimage.__file__).parent / "data" / file).read_bytes()
-    elif archive := group.get("archive"):
+    """Return a picture of a package, as uint8 [H, W, 3]."""
+    if archive := group.get("archive"):
         data = members(unpacked / group["package"] / archive)[group["folder"] + file]
     else:
         data = (unpacked / group["package"] / group["folder"] / file).read_bytes()

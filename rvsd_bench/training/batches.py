@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-M = TypeVar("M", "Layers", "Unlabelled", "Batch")
+M = TypeVar("M", "Layers", "Unlabelled", "Around", "Batch")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,22 @@ class Unlabelled:
 
 
 @dataclass(frozen=True)
+class Around:
+    """The pictures that windows are cut from, made small: what a network may know of the rest."""
+
+    picture: Tensor
+    """[B, 3, h, w] in [0, 1]: the mean of the snowy frames."""
+    transmission: Tensor | None
+    """[B, 1, h, w] in [0.05, 1], T; None where it is not known."""
+    place: Tensor
+    """[B, 4]: top, left, height and width of the window, in shares of the picture's."""
+
+    def to(self, device: torch.device | str) -> Around:
+        """Return the same on another device."""
+        return _moved(self, device)
+
+
+@dataclass(frozen=True)
 class Batch:
     """What one step learns from: B windows of T frames, c pixels a side."""
 
@@ -60,6 +76,8 @@ class Batch:
     """Which samples are from the same snowfall or video; equal numbers are the same."""
     unlabelled: Unlabelled | None = None
     """Real snow without truth, if there is any and the recipe wants it."""
+    around: Around | None = None
+    """Where the windows are cut from, if the recipe wants it and the data can tell."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same on another device."""

@@ -22,18 +22,18 @@ from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers, Source
 from rvsd_bench.training.holding import held_out
 from rvsd_bench.training.recipe import TrainingRecipe
+from rvsd_bench.training.retouching import draw_touch
 from rvsd_bench.training.windows import Packed, Pair, Sample, pack, turned, unpack
-
-CORNERS = 4
 
 
 class FreshSnow:
     """Windows of clean clips under snowfalls of the recipe, with all their layers.
 
     To render costs as much per frame as per pixel. So twice as wide is rendered, where the clips
-    are large enough, and its four corners are learned from; then once more mirrored. Between two
-    uses of a window come all the others of `data.windows`: where a few are learned from for several
-    steps in a row, a network follows them and forgets the rest.
+    are large enough, or with `data.around` as wide as they are, and its parts are learned from, to
+    the corners; then once more mirrored. Between two uses of a window come all the others of
+    `data.windows`: where a few are learned from for several steps in a row, a network follows them
+    and forgets the rest.
     """
 
     def __init__(
@@ -49,10 +49,12 @@ class FreshSnow:
         learned = [clip for clip in clips if kept[clip].source_id not in held]
         seen = [clip for clip in clips if kept[clip].source_id in held] or learned
         self._recipe, self._seed, data = recipe, seed, recipe.data
-        wide = max(recipe.crop, min(2 * recipe.crop, _shortest(learned, kept)))
+        shortest = _shortest(learned, kept)
+        wide = max(recipe.crop, shortest if data.around else min(2 * recipe.crop, shortest))
         self._margin = wide - recipe.crop
-        self._corners = CORNERS if self._margin else 1
-        self._uses = self._corners * (2 if data.flips else 1)
+        self._parts = max(2, wide // recipe.crop) if self._margin else 1
+        """In a row of them, from corner to corner."""
+        self._uses = self._parts**2 * (2 if data.flips else 1)
         self._windows = max(recipe.batch, recipe.data.windows)
         self._rendered: dict[int, tuple[int, Packed]] = {}
         snow = _snow(data.snow)
@@ -89,12 +91,19 @@ class FreshSnow:
         number = turn * count + slot
         found = self._window(number, slot)
         first, mirrored, sideways = stream(self._seed, "corners", number).random(3)
-        again, corner = divmod(use, self._corners)
-        row, column = divmod((corner + int(first * self._corners)) % self._corners, 2)
-        part = unpack(found, row * self._margin, column * self._margin, recipe.crop)
+        again, corner = divmod(use, self._parts**2)
+        row, column = divmod((corner + int(first * self._parts**2)) % self._parts**2, self._parts)
+        touch = None
+        if recipe.data.retouch:
+            touch = draw_touch(stream(self._seed, "touch", number, use))
+        part = unpack(found, self._edge(row), self._edge(column), recipe.crop, touch)
         mirror = recipe.data.flips and (mirrored < 0.5) != bool(again)
         transpose = recipe.data.transposes and bool((sideways < 0.5) != (corner % 2 == 1))
         return turned(part, mirror=mirror, transpose=transpose)
+
+    def _edge(self, number: int) -> int:
+        """Return where the parts of a row begin, evenly from end to end."""
+        return number * self._margin // max(1, self._parts - 1)
 
     def _window(self, number: int, slot: int) -> Packed:
         """Return a rendered window; it is kept, packed, until its slot needs another."""
@@ -103,7 +112,9 @@ class FreshSnow:
             found = self._pairs[number]
             layers = Layers(found["S"], found["T"], found["A"], found["z"])
             snowfall = self._pairs.cut(number).variant
-            window = pack(found["snowy"], found["clean"], layers, snowfall)
+            window = pack(
+                found["snowy"], found["clean"], layers, snowfall, self._recipe.data.around
+            )
             self._rendered[slot] = number, window
         return window
 

@@ -23,10 +23,10 @@ from rvsd_bench.generators.region import Region
 from rvsd_bench.media.frame_cache import cache_clip, cache_folder
 from rvsd_bench.media.plane_cache import CachedPlanes, cache_planes
 from rvsd_bench.seeds import stream
-from rvsd_bench.training.batches import Layers, Source
+from rvsd_bench.training.batches import Around, Layers, Source
 from rvsd_bench.training.holding import held_out
 from rvsd_bench.training.recipe import TrainingRecipe
-from rvsd_bench.training.windows import Pair, Sample, turned
+from rvsd_bench.training.windows import Pair, Sample, made_small, share_of, turned
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,14 @@ class Filmed:
             layers = self.layers.cut(frames, part, snowy, clean, self.size)
         return _shown(snowy), _shown(clean), layers
 
+    def around(self, frames: range, part: Region, rows: int) -> Around | None:
+        """Return the small picture that a window is cut from; None if it is to have no rows."""
+        if not rows:
+            return None
+        whole = self.snowy.cut(frames, Region(0, 0, *self.size))
+        picture = made_small(_shown(whole), rows)
+        return Around(picture, None, share_of(self.size, part.top, part.left, part.height))
+
 
 class Paired:
     """Windows of the videos of a paired dataset; those of one batch are from different sources."""
@@ -125,7 +133,7 @@ class Paired:
         frames, part = _place(film, self._recipe.frames, (side, side), chance)
         mirror, transpose = (bool(one) for one in chance.random(2) < 0.5)
         return turned(
-            Sample(*film.window(frames, part), video),
+            Sample(*film.window(frames, part), video, film.around(frames, part, data.around)),
             mirror=mirror and data.flips,
             transpose=transpose and data.transposes,
         )

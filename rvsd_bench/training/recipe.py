@@ -63,12 +63,19 @@ class Data:
     windows: int = bounded(32, 1, 4096)
     """Rendered windows that are learned from in turn, over clean footage; each is kept for several
     samples. More mix batches better and take memory: 17 bytes a pixel and frame."""
+    around: int = bounded(0, 0, 512)
+    """Rows of a small picture that comes with each window, of all that is around it; 0 for none.
+    Over clean footage the largest squares that the clips allow are rendered then, and windows cut
+    from them. For networks with an overview."""
+    retouch: bool = False
+    """Compose windows over clean footage anew, with other colours, haze and light."""
     depth: str = "auto"
     motion: str = "auto"
     flips: bool = True
     """Mirror every other window left to right, snow and all."""
     transposes: bool = False
-    """Turn some windows on their side, as the usual training of restorers does."""
+    """Turn some windows on their side, as the usual training of restorers does; not those that
+    know what is around them."""
 
 
 @dataclass(frozen=True)
