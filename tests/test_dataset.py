@@ -140,7 +140,17 @@ def test_a_clip_that_generate_did_not_finish_is_refused(tmp_path: Path) -> None:
         load(root)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"source": 3}', '{"source": {}, "fps": "x"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{", "[]", "{}", '{"source": 3}', '{"source": {}, "fps": "x"}', "[" * 100_000),
+        *(
+            f'{{"source": {{}}, "fps": {fps}}}'
+            for fps in ("0", "-1", "NaN", "1e999", "1" + "0" * 400)
+        ),
+        '{"source": {"sha256": ["a"]}}',
+    ],
+)
 def test_a_meta_file_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
     root = generated(tmp_path)
     (root / "test/meta/00000.json").write_text(text)

@@ -40,6 +40,8 @@ def _meta(**changes: Any) -> dict[str, Any]:
         "atmospheric_light": {"value16": [1, 2, 3]},
         "depth": {"source": "ground"},
         "motion": {"method": "flow"},
+        "scene": {},
+        "reading": {"kind": "video"},
         "files": {"clean/00000/0000.png": "cc" * 32},
         "versions": {"rvsd-bench": "0.1.0"},
     }
@@ -55,7 +57,12 @@ def _write(root: Path, split: str, name: str, meta: dict[str, Any]) -> None:
 def test_videos_are_counted_per_split_and_sources_once(tmp_path: Path) -> None:
     other = {"name": "b.mp4", "sha256": "dd" * 32, "licence": None}
     _write(tmp_path, "train", "00000", _meta())
-    _write(tmp_path, "train", "00001", _meta(variant=1, frames=5))
+    _write(
+        tmp_path,
+        "train",
+        "00001",
+        _meta(variant=1, frames=5, times_s=[0.0, 0.04, 0.08, 0.12, 0.16]),
+    )
     _write(tmp_path, "test", "00000", _meta(source=other))
     write_manifest(tmp_path)
     found = json.loads((tmp_path / "manifest.json").read_text())
@@ -98,6 +105,17 @@ def test_hidden_files_are_no_videos(tmp_path: Path) -> None:
         ("{}", "see 'format'"),
         (json.dumps(_meta(frames="3")), "see 'frames'"),
         (json.dumps(_meta(format=2)), "has format 2; this version reads 1"),
+        (json.dumps(_meta(format=True)), "see 'format'"),
+        (json.dumps(_meta(frames=10**9)), "see 'times_s'"),
+        (json.dumps(_meta(times_s=[0, "1", 2])), "see 'times_s'"),
+        (json.dumps(_meta(fps=0)), "see 'fps'"),
+        (json.dumps(_meta(fps=float("nan"))), "is not JSON: .* no finite number"),
+        (json.dumps(_meta(files={"a": ["cc"]})), "see 'files'"),
+        (json.dumps(_meta(source={"name": "a"})), "see 'source.sha256'"),
+        (json.dumps(_meta(request=_meta()["request"] | {"container": "gif"})), "container'"),
+        (json.dumps(_meta(request=_meta()["request"] | {"recipe": []})), "recipe.name'"),
+        (json.dumps(_meta(versions=[])), "see 'versions'"),
+        ("[" * 100_000, "is not JSON: its values are nested too deep"),
     ],
 )
 def test_what_is_no_meta_file_is_refused_by_name(tmp_path: Path, text: str, reason: str) -> None:

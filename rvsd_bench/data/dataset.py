@@ -16,7 +16,7 @@ from rvsd_bench.data.layouts import Place
 from rvsd_bench.data.pairing import Pairing
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import image_files
-from rvsd_bench.texts import read_json
+from rvsd_bench.texts import read_json, shortened
 
 DEFAULT_FPS = 25.0
 
@@ -229,7 +229,7 @@ def _describe(place: Place, frame_ids: tuple[str, ...]) -> Video:
         place.snowy,
         place.clean,
         layers if layers.is_dir() else None,
-        meta.get("source", {}).get("sha256"),
+        meta.get("source"),
         fps=meta.get("fps", DEFAULT_FPS),
     )
 
@@ -243,10 +243,13 @@ def _meta(place: Place) -> dict[str, Any]:
         raise InputError(f"{path} is missing, so the clip is not finished: run `generate` again")
     try:
         found = read_json(path)
-        return {"source": dict(found["source"]), "fps": float(found.get("fps", DEFAULT_FPS))}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        source, fps = found["source"].get("sha256"), float(found.get("fps", DEFAULT_FPS))
+        if not isinstance(source, (str, type(None))) or not 0 < fps < float("inf"):
+            raise ValueError("its source or its fps is none")
+        return {"source": source, "fps": fps}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{path} is not a clip's meta file ({type(error).__name__}: {error}): "
+            f"{path} is not a clip's meta file ({type(error).__name__}: {shortened(str(error))}): "
             "run `generate` again, or remove the folder meta/"
         ) from error
 

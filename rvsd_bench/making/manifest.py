@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import digest_of, natural_key, write_json
-from rvsd_bench.making.stored import SPLITS
-from rvsd_bench.texts import read_json
+from rvsd_bench.making.stored import CONTAINERS, SPLITS
+from rvsd_bench.texts import brief, read_json
 
 if TYPE_CHECKING:
     from rvsd_bench.clip import Clip
@@ -27,18 +27,20 @@ FORMAT = 1
 Meta: TypeAlias = Mapping[str, Any]
 """One meta/<video>.json."""
 
-_NEEDED: dict[str, type | tuple[type, ...]] = {
-    "format": int,
-    "frames": int,
-    "times_s": list,
+_NEEDED: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("format", "frames", "height", "width", "seed", "variant"), (int,)),
+    **dict.fromkeys(("source", "request", "compose", "depth", "motion", "scene"), (dict,)),
+    **dict.fromkeys(("atmospheric_light", "files", "versions", "reading"), (dict,)),
+    **dict.fromkeys(("source.name", "source.sha256", "request.container"), (str,)),
+    **dict.fromkeys(("request.layers", "request.recipe.name", "compose.domain"), (str,)),
+    **dict.fromkeys(("depth.source", "motion.method", "versions.rvsd-bench"), (str,)),
+    "source.licence": (str, type(None)),
+    "request.weather": (str, type(None)),
+    "times_s": (list,),
     "fps": (int, float),
-    "source": dict,
-    "request": dict,
-    "compose": dict,
-    "atmospheric_light": dict,
-    "files": dict,
-    "versions": dict,
 }
+"""What every meta file holds, by dotted path; None: it may also be left out."""
+_MOST_FPS = 1e6
 _LIBRARIES = ("numpy", "scipy", "numba", "av")
 
 
@@ -52,12 +54,33 @@ def read_meta(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(meta, dict):
         raise InputError(f"{path} is not a meta file of a generated dataset")
-    for key, kind in _NEEDED.items():
-        if not isinstance(meta.get(key), kind):
-            raise InputError(f"{path} is not a meta file of a generated dataset: see {key!r}")
-    if meta["format"] != FORMAT:
-        raise InputError(f"{path} has format {meta['format']}; this version reads {FORMAT}")
+    if type(meta.get("format")) is int and meta["format"] != FORMAT:
+        raise InputError(f"{path} has format {brief(meta['format'])}; this version reads {FORMAT}")
+    if fault := _fault(meta):
+        raise InputError(f"{path} is not a meta file of a generated dataset: see {fault!r}")
     return meta
+
+
+def _fault(meta: dict[str, Any]) -> str | None:
+    """Return the dotted path of the first value that is not there, or cannot be true."""
+    for path, kinds in _NEEDED.items():
+        if type(_at(meta, path)) not in kinds:
+            return path
+    times = meta["times_s"]
+    if not all(type(time) in (int, float) for time in times) or len(times) != meta["frames"]:
+        return "times_s"
+    if not 0 < meta["fps"] < _MOST_FPS:
+        return "fps"
+    if not all(type(digest) is str for digest in meta["files"].values()):
+        return "files"
+    return "request.container" if meta["request"]["container"] not in CONTAINERS else None
+
+
+def _at(tree: Any, path: str) -> Any:
+    """Return what lies at a dotted path, None where nothing does."""
+    for step in path.split("."):
+        tree = tree.get(step) if isinstance(tree, dict) else None
+    return tree
 
 
 def finished(root: Path) -> dict[tuple[str, str], dict[str, Any]]:
