@@ -25,15 +25,18 @@ from rvsd_bench.training.recipe import TrainingRecipe
 from rvsd_bench.training.retouching import draw_touch
 from rvsd_bench.training.windows import Packed, Pair, Sample, pack, turned, unpack
 
+WIDEST = 512
+"""Pixels a side of the windows that show what is around a crop: larger ones would fill memory."""
+
 
 class FreshSnow:
     """Windows of clean clips under snowfalls of the recipe, with all their layers.
 
     To render costs as much per frame as per pixel. So twice as wide is rendered, where the clips
-    are large enough, or with `data.around` as wide as they are, and its parts are learned from, to
-    the corners; then once more mirrored. Between two uses of a window come all the others of
-    `data.windows`: where a few are learned from for several steps in a row, a network follows them
-    and forgets the rest.
+    are large enough, or with `data.around` as wide as they are up to `WIDEST`, and its parts are
+    learned from, to the corners; then once more mirrored. Between two uses of a window come all the
+    others of `data.windows`: where a few are learned from for several steps in a row, a network
+    follows them and forgets the rest.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class FreshSnow:
         seen = [clip for clip in clips if kept[clip].source_id in held] or learned
         self._recipe, self._seed, data = recipe, seed, recipe.data
         shortest = _shortest(learned, kept)
-        wide = max(recipe.crop, shortest if data.around else min(2 * recipe.crop, shortest))
+        largest = WIDEST if data.around else 2 * recipe.crop
+        wide = max(recipe.crop, min(largest, shortest))
         self._margin = wide - recipe.crop
         self._parts = max(2, wide // recipe.crop) if self._margin else 1
         """In a row of them, from corner to corner."""

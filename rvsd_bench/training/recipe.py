@@ -65,8 +65,8 @@ class Data:
     samples. More mix batches better and take memory: 17 bytes a pixel and frame."""
     around: int = bounded(0, 0, 512)
     """Rows of a small picture that comes with each window, of all that is around it; 0 for none.
-    Over clean footage the largest squares that the clips allow are rendered then, and windows cut
-    from them. For networks with an overview."""
+    Over clean footage the largest squares that the clips allow, up to 512 pixels, are rendered
+    then, and windows cut from them. For networks with an overview."""
     retouch: bool = False
     """Compose windows over clean footage anew, with other colours, haze and light."""
     depth: str = "auto"
