@@ -165,7 +165,8 @@ class Cell:
         """Return which limit is overstepped, if one is; let the system end new processes first."""
         limits, now = self.isolation.limits, usage(self._process.pid)
         if now.tasks >= limits.tasks:
-            return ModelError(f"it ran {limits.tasks} processes and threads, the most it may", "crash")
+            told = f"it ran {limits.tasks} processes and threads, the most it may"
+            return ModelError(told, "crash")
         if now.at_most > limits.memory_bytes and now.exactly() > limits.memory_bytes:
             gib = limits.memory_bytes / 2**30
             return ModelError(f"it took more than the {gib:.3g} GiB of memory it may use", "oom")
