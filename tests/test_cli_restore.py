@@ -273,3 +273,56 @@ def test_facts_with_numbers_survive_the_record(clips: Path, tmp_path: Path) -> N
     outputs = plan_outputs(clips / "a", tmp_path / "out")
     first, second = (save_restored(Model(), outputs, method="net") for _ in range(2))
     assert (first[0].kept, second[0].kept) == (False, True)
+
+
+def _tree(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_workers_and_shards_write_the_bytes_of_one_process(
+    run, clips: Path, tmp_path: Path, capsys
+) -> None:
+    assert run("restore", "median?k=3", clips, "--out", tmp_path / "one") == 0
+    assert run("restore", "median?k=3", clips, "--out", tmp_path / "two", "--workers", 2) == 0
+    for shard in ("2/2", "1/2"):
+        parts = ("--out", tmp_path / "parts", "--shard", shard)
+        assert run("restore", "median?k=3", clips, *parts) == 0
+    assert _tree(tmp_path / "one") == _tree(tmp_path / "two") == _tree(tmp_path / "parts")
+    capsys.readouterr()
+    assert run("restore", "median?k=3", clips, "--out", tmp_path / "two", "--workers", 2) == 0
+    told = capsys.readouterr().err
+    assert told.count("were done") == 2
+    assert "frames restored" not in told
+
+
+SLOW = """
+import time
+from rvsd_bench.baselines.info import FrameModel, ModelInfo
+
+class Slow:
+    info = ModelInfo(name="slow", window=1)
+    def __call__(self, clip):
+        if clip.mean() < {threshold}:
+            time.sleep(600)
+        return clip
+
+def build():
+    return Slow()
+"""
+
+
+def test_a_clip_that_takes_too_long_is_stopped_and_leaves_nothing(
+    run, tmp_path: Path, capsys
+) -> None:
+    for name, level in (("dark", 0), ("light", 200)):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for index in range(2):
+            frame = np.full((32, 32, 3), level, np.uint8)
+            (tmp_path / "clips" / name / f"{index}.png").write_bytes(encode_png(frame))
+    (tmp_path / "slow.py").write_text(SLOW.format(threshold=0.1))
+    words = (f"py:{tmp_path}/slow.py:build", tmp_path / "clips", "--trust-code", "--timeout", 12)
+    assert run("restore", *words, "--out", tmp_path / "out") == 5
+    told = capsys.readouterr().err
+    assert "rvsd-bench: 1 clips are done, 1 failed: dark: not done after 12 s" in told
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"light", "light.json"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,13 +16,12 @@ from rvsd_bench.cli.common import (
     code_options,
     dry_run_option,
     force_option,
+    job_options,
     json_option,
     progress,
     say,
+    timeout_option,
 )
-
-if TYPE_CHECKING:
-    from rvsd_bench.baselines.info import VideoRestorer
 
 
 @click.command()
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 )
 @click.option("--fps", type=float, help="Rate of an INPUT that is a folder of frames.")
 @code_options
+@job_options
+@timeout_option
 @force_option
 @dry_run_option
 @json_option
@@ -75,6 +77,10 @@ def restore(
     precision: str,
     fps: float | None,
     trust_code: bool,
+    workers: int,
+    executor: str,
+    shard: str | None,
+    timeout_s: float | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -85,22 +91,20 @@ def restore(
     Restored frames keep the names of the input's, in DIR/<clip>/; `evaluate frames:DIR` scores
     them. Clips that are finished are kept when the command is run again.
     """
-    from rvsd_bench.baselines import load, method_id, parse, pick_device
-    from rvsd_bench.isolation.confined import Confined, confines
+    from rvsd_bench.baselines import method_id, parse, pick_device
+    from rvsd_bench.jobs import parse_shard
+    from rvsd_bench.restoring.opening import open_model
     from rvsd_bench.restoring.runner import Way
     from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
     spec = parse(model)
-    outputs = plan_outputs(source, out, container)
+    outputs = parse_shard(shard).of(plan_outputs(source, out, container))
     if spec.guessed:
         say(f"{model} is taken as {spec}")
     chosen, way = pick_device(device), Way(tile, overlap, stride, precision)
     isolation = chosen_isolation(trust_code=trust_code, **limits)
-    restorer: VideoRestorer | Confined
-    if isolation is not None and confines(spec):
-        restorer = Confined.open(spec, isolation, chosen, way)
-    else:
-        restorer = load(spec, device=chosen, trust_code=trust_code)
+    reopen = partial(open_model, spec, chosen, way, isolation=isolation, trust_code=trust_code)
+    restorer = reopen()
     if not restorer.info.trained:
         say(
             f"WARNING: {spec.short} is untrained: what it restores means nothing; give weights=FILE"
@@ -118,6 +122,11 @@ def restore(
         device=chosen,
         fps=fps,
         force=force,
+        reopen=reopen,
+        workers=workers,
+        executor=executor,
+        timeout_s=timeout_s,
+        report=say,
         track=progress,
     )
     for clip in saved:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from rvsd_bench.errors import InputError, MissingError
-from rvsd_bench.jobs.scheduling import Died
+from rvsd_bench.jobs.scheduling import Died, packed
 from rvsd_bench.jobs.worker import READY, THREADS, answer, settle
 
 LOOK_S = 1.0
@@ -62,7 +62,7 @@ class RayCrew:
     def __init__(self, function: Callable[[Any], Any], gpus: float) -> None:
         """Keep the function, which must be importable on every node."""
         self._ray = import_ray()
-        self._packed = pickle.dumps(function)
+        self._packed = packed(function)
         self._hand = self._ray.remote(Hand).options(
             num_cpus=1,
             num_gpus=gpus,

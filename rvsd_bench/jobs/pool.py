@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-import pickle
 import signal
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from rvsd_bench.jobs.scheduling import Died
+from rvsd_bench.jobs.scheduling import Died, packed
 from rvsd_bench.jobs.worker import serve
 
 LOOK_S = 1.0
@@ -63,7 +62,7 @@ class Pool:
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         """Keep the function, which must be importable, for all workers."""
-        self._packed = pickle.dumps(function)
+        self._packed = packed(function)
         self._workers: list[LocalWorker] = []
         atexit.register(
             self.dismiss, ()

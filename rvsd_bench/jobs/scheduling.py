@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol
 
-from rvsd_bench.errors import RvsdBenchError
+from rvsd_bench.errors import InputError, RvsdBenchError
 from rvsd_bench.jobs.tasks import P, R, Task, TaskResult, internal
 from rvsd_bench.jobs.worker import READY
 
@@ -25,6 +25,16 @@ class Died:
     """The news that a worker is no more."""
 
     reason: str
+
+
+def packed(function: Callable[[Any], Any]) -> bytes:
+    """Return a function as it is sent to workers; raise InputError if it cannot be."""
+    try:
+        return pickle.dumps(function)
+    except Exception as error:  # pickling runs the function's own code
+        raise InputError(
+            f"the work cannot be sent to other processes ({error}); use one worker"
+        ) from error
 
 
 class Worker(Protocol):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from rvsd_bench import __version__
-from rvsd_bench.baselines.info import VideoRestorer
 from rvsd_bench.baselines.learned import learned_digest
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
@@ -24,8 +24,9 @@ from rvsd_bench.files import (
     write_json,
 )
 from rvsd_bench.isolation.confined import Confined
-from rvsd_bench.jobs import Track, untracked
+from rvsd_bench.jobs import Task, Track, in_process, run_tasks, untracked
 from rvsd_bench.media.reading import find_clips, read_clip
+from rvsd_bench.restoring.opening import Restorer
 from rvsd_bench.restoring.runner import PLAIN, Way, require_way, restore
 from rvsd_bench.texts import read_json
 
@@ -75,8 +76,51 @@ def plan_outputs(source: Path, out: Path, container: str = "png") -> list[Output
     return list(outputs.values())
 
 
+@dataclass(frozen=True)
+class Restoring:
+    """How the clips of a job are restored: all that a process needs to know, but the clip."""
+
+    model: Restorer | None
+    """None where it is opened anew."""
+    reopen: Callable[[], Restorer] | None
+    made_by: Mapping[str, Any]
+    container: str
+    way: Way
+    device: str
+    fps: float | None
+    force: bool
+    track: Track = untracked
+
+    @cached_property
+    def restorer(self) -> Restorer:
+        """The model, opened once in each process."""
+        if self.model is not None:
+            return self.model
+        assert self.reopen is not None
+        return self.reopen()
+
+    def travelling(self) -> Restoring:
+        """Return what is sent to other processes: without the model, if it can be opened there."""
+        return replace(self, model=None if self.reopen else self.model, track=untracked)
+
+    def save(self, output: Output) -> Saved:
+        """Restore one clip, unless that was done before."""
+        clip = read_clip(output.source, fps=self.fps)
+        record = {**self.made_by, "input": output.source.name, "frames": len(clip), "fps": clip.fps}
+        record["input_sha256"] = digest_source(output.source)
+        kept = not self.force and _finished(output, record)
+        if not kept:
+            _save(self._restored(output, clip), output, record, self.container, self.track)
+        return Saved(output.name, str(output.target), len(clip), kept)
+
+    def _restored(self, output: Output, clip: Clip) -> Clip:
+        if isinstance(self.restorer, Confined):
+            return self.restorer.restore(partial(read_clip, output.source, fps=clip.fps))
+        return restore(self.restorer, clip, **asdict(self.way), device=self.device)
+
+
 def save_restored(
-    model: VideoRestorer | Confined,
+    model: Restorer,
     outputs: Sequence[Output],
     *,
     method: str,
@@ -86,6 +130,11 @@ def save_restored(
     device: str = "cpu",
     fps: float | None = None,
     force: bool = False,
+    reopen: Callable[[], Restorer] | None = None,
+    workers: int = 1,
+    executor: str = "pool",
+    timeout_s: float | None = None,
+    report: Callable[[str], None] = lambda line: None,
     track: Track = untracked,
 ) -> list[Saved]:
     """Restore every clip of a plan and return what was made and what was kept.
@@ -95,13 +144,12 @@ def save_restored(
     the same input in the same way; if not, InputError says what changed, unless `force`. A clip
     that fails leaves nothing behind and does not stop the others: they are finished before
     PartialError names it. The error of an only clip is raised, and OutputError as soon as
-    something cannot be written. What killed runs left is removed.
+    something cannot be written. What killed runs left is removed. `workers`, `executor` and
+    `timeout_s` are those of `run_tasks`; its processes get the model by `reopen`, which must be
+    importable, or else sent, if it can be.
     """
     if not isinstance(model, Confined):
         require_way(model.info, way)
-    remove_orphans(*{output.target.parent for output in outputs})
-    saved: list[Saved] = []
-    failures: dict[str, RvsdBenchError] = {}
     made_by = {
         "method": method,
         "spec": spec,
@@ -111,33 +159,46 @@ def save_restored(
         "container": container,
         "way": asdict(way),
     }
-    for output in outputs:
-        try:
-            clip = read_clip(output.source, fps=fps)
-            record = {**made_by, "input": output.source.name, "frames": len(clip), "fps": clip.fps}
-            record["input_sha256"] = digest_source(output.source)
-            kept = not force and _finished(output, record)
-            if not kept:
-                _save(_restored(model, output, clip, way, device), output, record, container, track)
-            saved.append(Saved(output.name, str(output.target), len(clip), kept))
-        except OutputError:  # the disk is full, or closed: for the others as well
-            raise
-        except RvsdBenchError as error:
-            if len(outputs) == 1:
-                raise
-            failures[output.name] = error
+    restoring = Restoring(model, reopen, made_by, container, way, device, fps, force, track)
+    here = in_process(workers, executor, len(outputs), timeout_s)
+    run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s)
+    run = partial(run, gpus=1 if device.startswith("cuda") else 0, report=report)
+    return _all_saved(restoring if here else restoring.travelling(), outputs, run, track, here=here)
+
+
+def _all_saved(
+    restoring: Restoring,
+    outputs: Sequence[Output],
+    run: Callable[..., Any],
+    track: Track,
+    *,
+    here: bool,
+) -> list[Saved]:
+    """Restore the clips; `run` is `run_tasks`, and `here` says that it keeps to this process."""
+    saved: list[Saved] = []
+    failures: dict[str, RvsdBenchError] = {}
+    places = {output.target.parent for output in outputs}
+    remove_orphans(*places)
+    try:
+        with closing(run(restoring.save, [Task(o.name, o) for o in outputs])) as results:
+            shown = track(results, total=len(outputs), what="restoring", unit="clip")
+            for output, result in zip(outputs, results if here else shown):
+                if result.outcome in ("crash", "timeout") and not output.target.exists():
+                    output.record.unlink(missing_ok=True)
+                if isinstance(result.error, OutputError):
+                    raise result.error  # the disk is full, or closed: for the others as well
+                if result.error is None:
+                    saved.append(result.value)
+                else:
+                    failures[result.id] = result.error
+    finally:
+        remove_orphans(*places)  # of processes that were killed
+    if failures and len(outputs) == 1:
+        raise next(iter(failures.values()))
     if failures:
         told = "; ".join(f"{name}: {error}" for name, error in failures.items())
         raise PartialError(f"{len(saved)} clips are done, {len(failures)} failed: {told}")
     return saved
-
-
-def _restored(
-    model: VideoRestorer | Confined, output: Output, clip: Clip, way: Way, device: str
-) -> Clip:
-    if isinstance(model, Confined):
-        return model.restore(partial(read_clip, output.source, fps=clip.fps))
-    return restore(model, clip, **asdict(way), device=device)
 
 
 def _finished(output: Output, record: dict[str, Any]) -> bool:
