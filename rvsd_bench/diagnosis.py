@@ -1,4 +1,4 @@
-"""Examine the machine: libraries that clash, weights, devices, disk."""
+"""Examine the machine: cores, memory, disk, executors, sandbox, libraries, weights, devices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from rvsd_bench import __version__
+from rvsd_bench.errors import MissingError
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Return every finding; a check that fails itself is a warning, not an end."""
     findings: list[Finding] = []
-    for check in (_python, _opencv, _torch, _pyiqa, _weights, _samples, _disk):
+    for check in (_python, _memory, _disk, _executors, _sandbox, *_LIBRARIES):
         findings += _guarded(check)
     return findings
 
@@ -120,7 +121,62 @@ def _samples() -> Iterator[Finding]:
         yield Finding(state, "samples", f"{name}: {path or 'absent; rvsd-bench samples fetch'}")
 
 
+def _memory() -> Iterator[Finding]:
+    from rvsd_bench.isolation.cgroups import memory_limit
+
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    limit = (memory_limit() or 2**60) / 2**30
+    if limit >= whole:
+        yield Finding("ok", "memory", f"{whole:.1f} GiB, and no limit on this process")
+    else:
+        text = f"{limit:.1f} of {whole:.1f} GiB may be used here: use fewer --workers"
+        yield Finding("note", "memory", f"{text}, or raise the limit of the container or job")
+
+
+def _executors() -> Iterator[Finding]:
+    yield Finding("ok", "executors", "serial and pool; --shard i/N for batch schedulers")
+    ray = _version("ray")
+    if ray:
+        yield Finding("ok", "ray", f"{ray}: --executor ray")
+    else:
+        how = "pip install 'rvsd-bench[ray]' for --executor ray, over several machines"
+        yield Finding("note", "ray", f"not installed: {how}")
+
+
+def _sandbox() -> Iterator[Finding]:
+    from rvsd_bench.isolation.cgroups import require_fence
+    from rvsd_bench.isolation.sandbox import require_bubblewrap
+
+    yield _namespaces()
+    try:
+        found = require_bubblewrap()
+        require_fence()
+    except MissingError as error:
+        yield Finding("note", "sandbox", f"--isolate cannot be used: {error}")
+        return
+    by = "a control group" if os.geteuid() == 0 else "RLIMIT_NPROC"
+    yield Finding("ok", "sandbox", f"{found} confines models (tried); {by} limits their processes")
+
+
+def _namespaces() -> Finding:
+    """Tell whether the kernel lets people make user namespaces."""
+    if not Path("/proc/self/ns/user").exists():
+        return Finding("note", "namespaces", "this system has none: models cannot be confined")
+    for name, refusing, how in (
+        ("user/max_user_namespaces", 0, "sysctl user.max_user_namespaces=10000"),
+        ("kernel/unprivileged_userns_clone", 0, "sysctl kernel.unprivileged_userns_clone=1"),
+        ("kernel/apparmor_restrict_unprivileged_userns", 1, "an AppArmor profile for bwrap"),
+    ):
+        path = Path("/proc/sys", name)
+        if path.is_file() and int(path.read_text()) == refusing:
+            return Finding("note", "namespaces", f"{path} is {refusing}: as root, {how}")
+    return Finding("ok", "namespaces", "user namespaces are allowed")
+
+
 def _disk() -> Iterator[Finding]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     # A 100-frame 1280x720 pair with its layers takes about 0.5 GiB as PNG.
     yield Finding("ok" if free > 2 else "warn", "disk", f"{free:.1f} GiB free here")
+
+
+_LIBRARIES = (_opencv, _torch, _pyiqa, _weights, _samples)

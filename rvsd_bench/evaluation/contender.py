@@ -14,6 +14,7 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.columns import REGIONS, TEMPORAL
 from rvsd_bench.data.dataset import Pictures
 from rvsd_bench.errors import InputError, ModelError, RvsdBenchError
+from rvsd_bench.evaluation.auditing import Audit
 from rvsd_bench.evaluation.judging import Given, Judge
 from rvsd_bench.evaluation.methods import Method, restored
 from rvsd_bench.evaluation.runfiles import FrameScores, Part, read_part, write_part
@@ -81,6 +82,8 @@ class Contender:
     """The folder that its frames are saved in, if they are."""
     outcome: str = ""
     """In which way the model failed before it began, if it did."""
+    audit: Audit | None = None
+    """A second run beside the first, if it is looked at whether they are equal."""
     _before: Moment | None = None
     """The frame before the next one, if it came."""
 
@@ -98,7 +101,10 @@ class Contender:
         try:
             restoring = InOrder(restored(method, task.video, snowy, clean))
             state = stamp(method, task.video)
-            return cls(task, method, restoring, "", state, earlier, saving=saving)
+            audit = None
+            if task.audited and method.isolation is not None:
+                audit = Audit(InOrder(restored(method, task.video, snowy, clean)).read)
+            return cls(task, method, restoring, "", state, earlier, saving=saving, audit=audit)
         except Exception as error:  # a stranger's model may raise anything
             outcome = outcome_of(error)
             return cls(task, method, None, told(error), {}, earlier, outcome=outcome)
@@ -120,6 +126,8 @@ class Contender:
         self._before = now
         self.rows.append(row)
         self.watch.see(frame, given.clean, given.snowy if self.method.frames else None)
+        if self.audit:
+            self.audit.see(index, frame, given.clean)
         if self.saving:
             stage_bytes(self.saving / f"{frame_id}.png", encode_png(frame))
 
@@ -132,6 +140,7 @@ class Contender:
     def finish(self, given: Watch) -> None:
         """Write the part; `given` is what was seen of the snowy frames."""
         seen = {**self.watch.evidence(), **copies(self.rows)}
+        seen |= self.audit.evidence() if self.audit else {}
         seen |= {f"input_{name}": count for name, count in given.counts.items()}
         part = Part(
             stamp=self.stamp,
@@ -141,6 +150,7 @@ class Contender:
             saved_frames=self.task.frames is not None,
             outcome=self.frames.outcome if self.frames else self.outcome,
         )
+        self.audit = None
         if self.frames:
             self.frames.close()
         write_part(self.task.part(self.method), part)

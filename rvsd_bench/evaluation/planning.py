@@ -11,6 +11,7 @@ from rvsd_bench.data import dataset
 from rvsd_bench.data.dataset import Dataset, Video, open_clean, open_snowy
 from rvsd_bench.errors import InputError
 from rvsd_bench.evaluation import measuring, methods, protocol
+from rvsd_bench.evaluation.auditing import AUDITED
 from rvsd_bench.evaluation.environment import without_folders
 from rvsd_bench.evaluation.measuring import Measure
 from rvsd_bench.evaluation.methods import Method
@@ -79,8 +80,9 @@ class Plan:
                 self.device,
                 run / "parts" / self.protocol.hash,
                 run / "frames" if save_frames else None,
+                audited=index < AUDITED,
             )
-            for video in self.videos
+            for index, video in enumerate(self.videos)
         ]
 
     def tidy(self, text: str) -> str:

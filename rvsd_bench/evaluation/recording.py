@@ -227,6 +227,7 @@ def _method(plan: Plan, result: Result) -> dict[str, Any]:
         "weights_sha256": info.weights_sha256,
         "predictions_sha256": result.predictions_sha256,
         "plugins": of_plugins(plan, result),
+        "audit": result.audit,
         "card": _card(method.frames),
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rvsd_bench.columns import PER_FRAME, PER_VIDEO, SCHEMA_VERSION
 from rvsd_bench.data.dataset import Video
+from rvsd_bench.evaluation.auditing import judge_audit, summed_up
 from rvsd_bench.evaluation.judging import NO_FRAME_BEFORE
 from rvsd_bench.evaluation.methods import Method
 from rvsd_bench.evaluation.planning import Plan
@@ -37,6 +38,8 @@ class Result:
     predictions_sha256: str
     dataset_sha256: str
     limited: bool
+    audit: Mapping[str, float] | None = None
+    """How far two runs of the model lay apart, if it was looked at."""
 
     @property
     def withheld(self) -> bool:
@@ -116,6 +119,7 @@ def _result(gathered: Gathered, method: Method, findings: Sequence[Problem]) -> 
         ids = [frame.frame_id for frame in part.frames]
         of = part.evidence
         problems += judge(method.label, task.folder, of, source=method.source, ids=ids)
+        problems += judge_audit(method.label, task.folder, of)
         given.append((task.folder, part))
         for frame in part.frames:
             line = f"{task.folder}\t{frame.frame_id}\t{frame.pred_sha256}\n"
@@ -127,6 +131,7 @@ def _result(gathered: Gathered, method: Method, findings: Sequence[Problem]) -> 
         predictions.hexdigest() if given else "",
         dataset_digest(given) if given else "",
         plan.limit is not None,
+        summed_up([part.evidence for _, part in given]),
     )
 
 

@@ -25,6 +25,8 @@ class VideoTask:
     parts: Path
     frames: Path | None = None
     """Where restored frames are saved, if they are."""
+    audited: bool = False
+    """Whether confined models restore the video twice."""
 
     def part(self, method: Method) -> Path:
         """Return the file of one method's scores."""
@@ -44,10 +46,10 @@ class VideoTask:
         }
 
 
-def is_done(task: VideoTask, method: Method) -> bool:
-    """Tell whether a method's scores on a video are there, whole, and still hold."""
+def is_done(task: VideoTask, method: Method, *, whatever: bool = False) -> bool:
+    """Tell whether the scores of a method, all or `whatever` there is, still hold for a video."""
     part = read_part(task.part(method))
-    if part is None or method.digest is None or not part.complete:
+    if part is None or method.digest is None or not (whatever or part.complete):
         return False
     folder = task.saved(method)
     saved = folder is None or (part.saved_frames and folder.is_dir())
