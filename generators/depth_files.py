@@ -113,12 +113,14 @@ def read_depth(path: Path, units_per_m: float = UNITS_PER_M) -> NDArray[np.float
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a readable NPY file: {error}") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+    from rvsd_bench.media.arrays import open_array
+    from rvsd_bench.media.images import LARGEST_SIDE
+
+    values = open_array(path)
+    if values.dtype.kind not in "fiu":
         raise InputError(f"{path}: a depth map holds one array of numbers, in metres")
+    if values.ndim != 2 or max(values.shape) > LARGEST_SIDE:
+        raise InputError(f"{path}: the depth map is {list(values.shape)}, not [height, width]")
     return values.astype(np.float32)
 
 

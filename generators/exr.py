@@ -18,7 +18,9 @@ LINES = {0: 1, 2: 1, 3: 16}
 DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 DEPTHS = ("Z", "depth", "V", "Y", "R")
 """Names of a depth channel, the likeliest first; a layer's name may stand before."""
-LARGEST_SIDE = 16_384
+LARGEST_SIDE = 8192
+LARGEST_BLOCK = 2**25
+"""Bytes of a block of scan lines, unpacked; undoing zip takes some twenty times as much."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def _pixels(data: bytes, header: _Header, wanted: str) -> NDArray[np.float32]:
     start = sum(sizes[name] for name in names[: names.index(wanted)])
     out = np.empty((header.height, header.width), np.float32)
     step = LINES[header.compression]
+    if step * line > LARGEST_BLOCK:
+        raise ValueError(f"{len(names)} channels are too many; save the depth alone")
     for block in range(-(-header.height // step)):
         (offset,) = struct.unpack_from("<Q", data, header.end + 8 * block)
         y, size = struct.unpack_from("<ii", data, offset)

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
-from rvsd_bench.files import publish_file, readable
+from rvsd_bench.errors import InputError
+from rvsd_bench.files import publish_file
 from rvsd_bench.generators.aligning import metres
 from rvsd_bench.generators.depth import DepthSource
 from rvsd_bench.generators.haze import depth_index
+from rvsd_bench.media.arrays import open_array
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,7 @@ class KeptDepth:
     @cached_property
     def maps(self) -> NDArray[np.uint16]:
         """All maps, as a memory map."""
-        with readable(self.file):
-            maps: NDArray[np.uint16] = np.load(self.file, mmap_mode="r")
-        return maps
+        return open_array(self.file)
 
     def levels(self, index: int, frame: Frame | None = None) -> NDArray[np.uint16]:
         """Return the depth of a frame in steps of far/65535, uint16 [H, W], read when used."""
@@ -69,6 +69,7 @@ def keep_depth(source: DepthSource, clip: Clip, file: Path) -> KeptDepth:
 
 def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
     try:
-        return tuple(np.load(file, mmap_mode="r").shape) == shape
-    except (OSError, ValueError, EOFError):
+        found = open_array(file)
+    except InputError:
         return False
+    return found.dtype == np.uint16 and found.shape == shape

@@ -220,3 +220,17 @@ def test_what_is_no_picture_is_refused_in_one_line(
 def test_a_missing_picture_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*gone\.png"):
         images.read_image(tmp_path / "gone.png")
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_they_are_gone_through(tmp_path: Path) -> None:
+    """Each scan costs a pass over the whole picture: 100 KB of them took half a minute."""
+    whole = io.BytesIO()
+    Image.new("RGB", (64, 64), (90, 100, 110)).save(whole, "JPEG", progressive=True)
+    data = whole.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    path = tmp_path / "scans.jpg"
+    path.write_bytes(data[:-2] + last * 80 + data[-2:])
+    assert images.read_image(path).shape == (64, 64, 3)
+    path.write_bytes(data[:-2] + last * 100 + data[-2:])
+    with pytest.raises(InputError, match=r"scans\.jpg is damaged: it has more than 100 scans"):
+        images.read_image(path)

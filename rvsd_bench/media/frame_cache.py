@@ -32,6 +32,7 @@ from rvsd_bench.files import (
     sha256_bytes,
     write_json,
 )
+from rvsd_bench.media.arrays import open_array
 from rvsd_bench.texts import read_json
 
 FOLDER = ".rvsd-cache"
@@ -60,9 +61,7 @@ class CachedClip:
     @cached_property
     def frames(self) -> NDArray[np.uint8]:
         """All frames, uint8 [N, H, W, 3], as a memory map."""
-        with readable(self.frames_file):
-            frames: NDArray[np.uint8] = np.load(self.frames_file, mmap_mode="r")
-        return frames
+        return open_array(self.frames_file)
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -188,10 +187,10 @@ def _clip(entry: dict[str, Any], folder: Path) -> CachedClip:
 def _is_whole(clip: CachedClip) -> bool:
     """Tell whether all frames are there; a copied cache may have been cut short."""
     try:
-        frames = np.load(clip.frames_file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        frames = open_array(clip.frames_file)
+    except InputError:
         return False
-    return bool(frames.dtype == np.uint8 and frames.shape == (len(clip), *clip.size, 3))
+    return frames.dtype == np.uint8 and frames.shape == (len(clip), *clip.size, 3)
 
 
 def _stamp(path: Path) -> str:

@@ -21,6 +21,9 @@ from rvsd_bench.files import readable, write_bytes
 LARGEST_SIDE = 8192
 """Pixels; a header that claims more is refused before anything is decoded."""
 
+MOST_SCANS = 100
+"""Of a JPEG; each costs a pass over the whole picture, whatever its few bytes. Encoders make 10."""
+
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_KINDS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgb+alpha"}
 _PIL_KINDS = {
@@ -228,7 +231,7 @@ def _png_damage(data: bytes) -> str | None:
 
 def _jpeg_damage(data: bytes) -> str | None:
     """Walk the segments to the end-of-image marker, which decoders do not insist on."""
-    at = 2
+    at, scans = 2, 0
     while at + 4 <= len(data):
         if data[at] != 0xFF:
             return "a segment does not begin with a marker"
@@ -240,6 +243,9 @@ def _jpeg_damage(data: bytes) -> str | None:
             return None
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xDA:
+            scans += 1
+            if scans > MOST_SCANS:
+                return f"it has more than {MOST_SCANS} scans"
             at = _end_of_scan(data, at)
     return None if data[at : at + 2] == b"\xff\xd9" else "the file ends too early"
 

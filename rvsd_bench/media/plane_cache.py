@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.files import make_folder, publish_file, readable, remove_orphans, sha256_bytes
+from rvsd_bench.files import make_folder, publish_file, remove_orphans, sha256_bytes
+from rvsd_bench.media.arrays import open_array
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,7 @@ class CachedPlanes:
     @cached_property
     def planes(self) -> NDArray[np.uint16]:
         """All planes, uint16 [N, H, W] or [N, H, W, 3], as a memory map."""
-        with readable(self.file):
-            planes: NDArray[np.uint16] = np.load(self.file, mmap_mode="r")
-        return planes
+        return open_array(self.file)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"file": self.file}
@@ -104,10 +103,10 @@ def _stamp(files: Sequence[Path]) -> str:
 
 def _is_whole(file: Path, count: int) -> bool:
     try:
-        planes = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+        planes = open_array(file)
+    except InputError:
         return False
-    return bool(planes.dtype == np.uint16 and len(planes) == count)
+    return planes.dtype == np.uint16 and planes.ndim in (3, 4) and len(planes) == count
 
 
 def _remove_older(kept: Path) -> None:
