@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "conform": ("conform", "Check whether a model keeps the interface."),
     "profile": ("profile", "Measure parameters, GMACs, time and memory of models."),
     "evaluate": ("evaluate", "Score models on a dataset under a standard protocol."),
+    "merge": ("merge", "Join the shards of a job."),
     "leaderboard": ("leaderboard", "Build tables and the page, compare methods, hand in your own."),
     "reported": ("reported", "Keep a table of figures that others published."),
     "list": ("listing", "List baselines, metrics, protocols, presets or datasets."),

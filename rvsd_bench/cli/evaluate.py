@@ -81,7 +81,7 @@ def evaluate(out: Any, metrics: str | None, dry_run: bool, as_json: bool, **opti
     if dry_run:
         _print_plan(result, as_json)
     elif not result.results:
-        say(f"{result.scored} videos of this shard are scored; run once without --shard for tables")
+        say(f"{result.scored} videos of this shard are scored; for tables: rvsd-bench merge {out}")
     elif as_json:
         answer(_summary(result))
     else:

@@ -17,16 +17,18 @@ from rvsd_bench.columns import FLAGS, LEADERBOARD, NUMBERS, PER_FRAME, PER_VIDEO
 from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.evaluation import recording, tabulating
 from rvsd_bench.evaluation.folder import UNPACKED, clear, open_folder, require_ours
-from rvsd_bench.evaluation.handed_in import unzipped
-from rvsd_bench.evaluation.planning import Plan, make_plan
+from rvsd_bench.evaluation.planning import Plan
+from rvsd_bench.evaluation.request import Request
 from rvsd_bench.evaluation.scoring import score_video
 from rvsd_bench.evaluation.showing import show
 from rvsd_bench.evaluation.submissions import examine, find_faults
 from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
 from rvsd_bench.evaluation.videotask import VideoTask, is_done
+from rvsd_bench.files import digest_of
 from rvsd_bench.isolation.limits import Isolation
 from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
+from rvsd_bench.jobs.notes import Note, read_notes, remove_notes, require_all, write_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,35 +133,36 @@ def evaluate(
     `limit` the first so many videos, which are never ranked. `weights_allow` holds `KEY=SHA256`
     texts for weights other than those on record; the protocol's id then says custom. With an
     `isolation`, models that come in files of their author's run confined by it. A shard
-    scores its videos and writes no tables; a last call without one does. The scoring of a video
-    that takes longer than `timeout_s` is stopped, and all its frames go without a score.
+    scores its videos and writes no tables; `merge`, or a last call without one, does. The scoring
+    of a video that takes longer than `timeout_s` is stopped: its frames go without a score.
 
     A frame without a score leaves its method without a headline (see
     `Evaluation.raise_failures`); if that befalls every method, InputError is raised. MissingError
     names weights that are not there, before any work. Arithmetic runs on one thread, so that the
     numbers do not depend on `workers`.
     """
+    request = Request(
+        tuple(models),
+        str(data),
+        protocol,
+        split,
+        str(split_file) if split_file else None,
+        tuple(metrics) if metrics else None,
+        backend,
+        str(weights) if weights else None,
+        tuple(weights_allow),
+        skip_missing,
+        device,
+        limit,
+        allow_untrained,
+        trust_code,
+        isolation,
+        save_frames,
+    )
     home = Path(out) / UNPACKED if out and not dry_run else None
     if home is not None:
         require_ours(home.parent, force=force)
-    with unzipped(models, home) as given:
-        plan = make_plan(
-            given,
-            Path(data),
-            protocol_id=protocol,
-            splits=split.split(","),
-            split_file=Path(split_file) if split_file else None,
-            metrics=metrics,
-            backend=backend,
-            weights_dir=Path(weights) if weights else None,
-            weights_allow=weights_allow,
-            skip_missing=skip_missing,
-            device=device,
-            limit=limit,
-            allow_untrained=allow_untrained,
-            trust_code=trust_code,
-            isolation=isolation,
-        )
+    with request.planned(home) as plan:
         part = parse_shard(shard)
         alone = in_process(workers, executor, len(plan.videos), timeout_s)
         refused = _inspect(plan, report, travel=not alone)
@@ -169,7 +172,12 @@ def evaluate(
         temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
         folder = Path(out or temporary.name)  # type: ignore[union-attr]
         open_folder(folder, plan, force=force)
-        tasks = _pending(plan, part.of(plan.tasks(folder, save_frames=save_frames)), refused)
+        own = part.of(plan.tasks(folder, save_frames=save_frames))
+        tasks = _pending(plan, own, refused)
+        asked = request.as_json()
+        note = Note(str(part), digest_of(asked), tuple(task.folder for task in own), asked)
+        if part.count > 1:
+            write_note(folder / "parts", note)
         run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s)
         gpus = 1 if plan.device.startswith("cuda") else 0
         try:
@@ -178,6 +186,7 @@ def evaluate(
             clear(folder)  # processes may have been killed as they wrote
         evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
         if part.count > 1:
+            write_note(folder / "parts", replace(note, finished=True, failed=died))
             return evaluation
         gathered = gather(plan, folder, refused, died)
         _write(gathered, report)
@@ -186,8 +195,40 @@ def evaluate(
         return _conclude(replace(evaluation, results=gathered.results))
 
 
+def merge(folder: Path, *, report: Callable[[str], None] = lambda line: None) -> Evaluation:
+    """Write the tables of a run whose shards have been scored, as one run would have; score none.
+
+    Raises InputError if a shard is missing or has not finished, or its scores are not there or hold
+    no longer.
+    """
+    notes = read_notes(folder / "parts")
+    if not notes:
+        raise InputError(f"{folder} holds no shards that wait to be joined")
+    require_all(folder, notes)
+    request = Request.from_json(notes[0].asked)
+    with request.planned(folder / UNPACKED) as plan:
+        refused = _inspect(plan, report, travel=False)
+        _look_closer(plan, refused, 1, "serial")
+        open_folder(folder, plan, force=False)
+        died = {name: why for note in notes for name, why in note.failed.items()}
+        tasks = plan.tasks(folder, save_frames=request.save_frames)
+        for task in _pending(plan, tasks, refused, whatever=True):
+            if task.folder not in died:
+                whose = next((n.shard for n in notes if task.folder in n.items), "of another job")
+                raise InputError(
+                    f"{folder} lacks scores of video {task.folder} that still hold (shard {whose}):"
+                    " copy what it wrote into this folder, or run it again"
+                )
+        gathered = gather(plan, folder, refused, died)
+        _write(gathered, report)
+        show(gathered, report=report)
+        return _conclude(Evaluation(plan, folder, gathered.results))
+
+
 def _conclude(evaluation: Evaluation) -> Evaluation:
     """Return a finished evaluation; raise if not one method has a headline."""
+    if evaluation.folder is not None:
+        remove_notes(evaluation.folder / "parts")
     if all(result.withheld for result in evaluation.results):
         evaluation.raise_failures()
     return evaluation
@@ -265,9 +306,16 @@ def _look_closer(
 
 
 def _pending(
-    plan: Plan, tasks: Sequence[VideoTask], refused: Mapping[str, Sequence[Problem]]
+    plan: Plan,
+    tasks: Sequence[VideoTask],
+    refused: Mapping[str, Sequence[Problem]],
+    *,
+    whatever: bool = False,
 ) -> list[VideoTask]:
-    """Return the videos that have something left to score, each with the methods that need it."""
+    """Return the videos that have something left to score, each with the methods that need it.
+
+    Frames without a score are tried again, unless `whatever` is there will do.
+    """
     sound = [
         method
         for method in plan.methods
@@ -275,7 +323,7 @@ def _pending(
     ]
     pending = []
     for task in tasks:
-        todo = tuple(method for method in sound if not is_done(task, method))
+        todo = tuple(m for m in sound if not is_done(task, m, whatever=whatever))
         if todo:
             pending.append(replace(task, methods=todo))
     return pending

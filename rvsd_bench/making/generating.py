@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
-from rvsd_bench.files import make_folder
+from rvsd_bench.files import digest_of, make_folder
 from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
+from rvsd_bench.jobs.notes import Note, is_whole, read_notes, remove_notes, write_note
 from rvsd_bench.making.claiming import claimed, locked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
@@ -119,7 +120,11 @@ def generate(
     todo = [job for job in part.of(jobs) if job.place.label not in kept]
     if dry_run:
         return _foreseen(out, plan, kept, todo)
+    own = tuple(job.place.label for job in part.of(jobs))
+    note = Note(str(part), digest_of([job.request for job in jobs]), own)
     with claimed(out, part, {job.place.label for job in jobs}):
+        if part.count > 1:
+            write_note(out, note)
         if force:
             _discard_others(out, jobs)
         else:
@@ -129,7 +134,7 @@ def generate(
         made, failed = _make(todo, partial(run, report=report), track, here=here)
         for line in _warnings(out, todo):
             report(line)
-        _publish_manifest(out)
+        _publish_manifest(out, replace(note, finished=True, failed=_reasons(failed)))
     if failed and len(jobs) == 1:
         raise failed[0][1]
     return Summary(out, plan, made, kept, (*plan.unreadable, *failed))
@@ -156,8 +161,6 @@ def _spoiled(name: str | None) -> DegradationRecipe | None:
 
 def _told_degradation(recipe: DegradationRecipe | None) -> dict[str, str] | None:
     """Return what meta records of the degradation that was asked for."""
-    from rvsd_bench.files import digest_of
-
     if recipe is None:
         return None
     return {"name": Path(recipe.where).name, "sha256": digest_of(recipe.tree)}
@@ -165,7 +168,6 @@ def _told_degradation(recipe: DegradationRecipe | None) -> dict[str, str] | None
 
 def open_recipe(recipe: str | Path | Scene | Recipe) -> tuple[Recipe, dict[str, str]]:
     """Return a recipe, and what meta records of it: its name and the digest of its content."""
-    from rvsd_bench.files import digest_of
     from rvsd_bench.generators.recipes import as_recipe, load_recipe, preset
 
     if isinstance(recipe, str):
@@ -339,12 +341,21 @@ def _warnings(out: Path, jobs: Sequence[Job]) -> Iterator[str]:
             yield f"{job.video.source.name}: {meta['atmospheric_light']['warning']}"
 
 
-def _publish_manifest(out: Path) -> None:
+def _reasons(failed: Sequence[tuple[str, RvsdBenchError]]) -> dict[str, str]:
+    return {name.split()[0]: str(error) for name, error in failed}  # a label and a source
+
+
+def _publish_manifest(out: Path, note: Note) -> None:
+    """Write the manifest of what is there; leave word of this shard until all are done."""
     from rvsd_bench.making.manifest import finished, write_manifest
 
     with locked(out, "manifest", wait_s=600):  # shards finish in any order; the last sees all
         if finished(out):
             write_manifest(out)
+        if note.part.count > 1:
+            write_note(out, note)
+        if note.part.count == 1 or is_whole(read_notes(out)):
+            remove_notes(out)
 
 
 def _discard_others(out: Path, jobs: Sequence[Job]) -> None:
