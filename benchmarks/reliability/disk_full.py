@@ -72,7 +72,7 @@ def unfinished_videos(out: Path) -> list[str]:
 def short_folders(out: Path, frames: int) -> list[str]:
     """Name the folders of pictures that hold fewer than they should."""
     folders = {path.parent for path in out.rglob("*.png") if ".rvsd" not in str(path)}
-    return [str(folder) for folder in folders if len(list(folder.glob("*.png"))) < frames]
+    return sorted(str(f) for f in folders if len(list(f.glob("*.png"))) < frames)
 
 
 def cases(home: Path, frames: int) -> list[Case]:
@@ -231,7 +231,7 @@ def second_run(case: Case, place: Path, clean: Path) -> list[str]:
 def stable(out: Path) -> dict[str, bytes]:
     """Return a tree without what tells the time that a training took."""
     found = contents(out)
-    if "state.pt" not in found:
+    if "recipe.toml" not in found:
         return found
     return {name: data for name, data in found.items() if name.endswith((".safetensors", ".toml"))}
 
@@ -267,7 +267,7 @@ def measure(megabytes: int, wanted: Sequence[str]) -> int:
             broken += bool(wrong)
             how = f"{megabytes:2} MB tmpfs" if mounted else "RLIMIT_FSIZE"
             needed = size_on_disk(clean) / MB
-            when = "refused before" if "there is room for" in told else "stopped midway"
+            when = "refused before" if "room for" in told else "stopped midway"
             result = "; ".join(wrong) or f"{when}, then whole"
             print(f"{how}  {case.name:13} {needed:6.2f} MB needed  {result}", flush=True)
             if case.name == "generate":
