@@ -14,8 +14,8 @@ import numpy as np
 from rvsd_bench.clip import Frame
 from rvsd_bench.media.images import write_png
 
-EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
-"""By which tables and manifests of two runs can be compared byte by byte."""
+COMPARABLE = {"SOURCE_DATE_EPOCH": "1700000000", "GIT_DIR": os.devnull}
+"""By which manifests of two runs tell neither the time nor the commit, which may change."""
 PAGE = 4096
 
 
@@ -58,7 +58,7 @@ def command(*words: str | Path) -> list[str]:
 def environment(others: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment in which runs can be compared, with one thread per library."""
     threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    return {**os.environ, **EPOCH, **threads, **(others or {})}
+    return {**os.environ, **COMPARABLE, **threads, **(others or {})}
 
 
 def run(words: list[str], *, cwd: Path | None = None) -> Ended:
