@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rvsd_bench.baselines import svdnet
+from rvsd_bench.baselines.svdnet.aligning import pairs_within
 from rvsd_bench.baselines.svdnet.network import SVDNet, compared
 from rvsd_bench.baselines.svdnet.overview import shrunk, spread
 from rvsd_bench.training.batches import Around
@@ -81,9 +82,23 @@ def test_a_crop_that_knows_its_picture_has_the_haze_of_the_frame() -> None:
 
 def test_neighbours_are_compared_with_the_frame_before_and_after() -> None:
     clip = _random(1, 4, 3, 2, 2)
-    found = compared(clip, [0, 2, 3])
+    pairs = pairs_within(2, 4, [0, 2, 3])
+    found = compared(clip, [0, 2, 3], pairs, None)
     own, next_to = clip[0], ((0, 1, 1), (2, 1, 3), (3, 2, 2))
     for place, (frame, before, after) in enumerate(next_to):
         assert torch.equal(found[0, place, :3], own[before] - own[frame])
         assert torch.equal(found[0, place, 3:], own[after] - own[frame])
-    assert float(compared(clip[:, :1], [0]).abs().max()) == 0
+    assert float(compared(clip[:, :1], [0], [(0, 0)], None).abs().max()) == 0
+    assert float(compared(clip, [1], pairs_within(0, 4, [1]), None).abs().max()) == 0
+
+
+def test_a_moving_scene_is_compared_where_it_has_moved_to() -> None:
+    """Shifted by a pixel a frame and aligned by that, it differs nowhere but at the edges."""
+    wide = _random(1, 1, 3, 12, 16)
+    clip = torch.cat([wide[..., 2 - t : 14 - t] for t in range(3)], 1)
+    pairs = pairs_within(1, 3, [1])
+    flows = torch.zeros(1, 2, 2, 12, 12)
+    flows[:, 0, 0], flows[:, 1, 0] = -1, 1
+    found = compared(clip, [1], pairs, flows)
+    assert float(found[..., 1:-1].abs().max()) < 1e-5
+    assert float(compared(clip, [1], pairs, None)[..., 1:-1].abs().max()) > 0.1

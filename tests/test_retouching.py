@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,10 @@ from torch import Tensor
 
 from rvsd_bench.seeds import stream
 from rvsd_bench.training.batches import Layers
-from rvsd_bench.training.retouching import CHANCE, Composed, Touch, draw_touch, retouched
+from rvsd_bench.training.retouching import CHANCE, Composed, Touch, draw_touch, retouched, turn
 from rvsd_bench.training.windows import pack, turned, unpack
 
-NOTHING = Touch(1.0, torch.ones(3, 1, 1), 1.0, 1.0, 1.0, torch.ones(3, 1, 1))
+NOTHING = Touch(1.0, torch.ones(3, 1, 1), 1.0, 1.0, torch.eye(3), 1.0, torch.ones(3, 1, 1))
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
@@ -50,7 +52,7 @@ def test_the_frame_is_the_one_that_the_other_scene_air_and_light_would_give(seed
 
 
 def test_thicker_haze_has_the_square_of_the_transmission() -> None:
-    twice = Touch(1.0, torch.ones(3, 1, 1), 1.0, 1.0, 2.0, torch.ones(3, 1, 1))
+    twice = replace(NOTHING, thickness=2.0)
     window = _window()
     found = retouched(window, twice, 0.5).transmission
     assert torch.allclose(found, window.transmission.square().clamp_min(0.05), atol=1e-6)
@@ -93,3 +95,10 @@ def test_a_mirrored_crop_lies_mirrored_in_its_picture() -> None:
     assert torch.equal(found.snowy, sample.snowy.flip(-1)), "never on its side"
     wanted = [8 / 48, 1 - 20 / 48 - 16 / 48, 16 / 48, 16 / 48]
     assert found.around.place.tolist() == pytest.approx(wanted)
+
+
+def test_a_third_of_the_circle_makes_red_green_and_leaves_grey() -> None:
+    red, green, grey = torch.eye(3)[0], torch.eye(3)[1], torch.full((3,), 0.4)
+    assert torch.allclose(turn(1 / 3) @ red, green, atol=1e-6)
+    assert torch.allclose(turn(0.123) @ grey, grey, atol=1e-6)
+    assert torch.allclose(turn(0.2) @ turn(-0.2), torch.eye(3), atol=1e-6)

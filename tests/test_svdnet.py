@@ -49,13 +49,14 @@ def _built(flow: str = "spynet", **fields: str) -> SVDNet:
 
 @pytest.mark.parametrize(
     ("preset", "millions", "giga_macs"),
-    [("default", 5.93, 171.8), ("light", 3.29, 79.3), ("lite", 0.258, 3.2)],
+    [("default", 5.93, 171.8), ("light", 3.29, 79.3), ("lite", 0.253, 3.0)],
 )
 def test_the_presets_have_the_stated_size_and_cost_per_clip_of_three_frames(
     preset: str, millions: float, giga_macs: float
 ) -> None:
-    with torch.device("meta"):
-        network, clip = SVDNet(PRESETS[preset]), torch.empty(1, 3, 3, 256, 256)
+    config = PRESETS[preset]
+    with torch.device("cpu" if config.flow == "dis" else "meta"):  # DIS wants to see something
+        network, clip = SVDNet(config), torch.zeros(1, 3, 3, 256, 256)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         assert network(clip).shape == clip.shape
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=5e-3)
@@ -85,7 +86,8 @@ def test_the_untrained_network_sees_thin_haze_and_neither_snow_nor_motion(preset
     assert torch.allclose(found.transmission, torch.tensor(0.95))
     assert torch.allclose(found.light, torch.tensor(0.8))
     assert torch.allclose(found.mask, torch.tensor(0.1))
-    assert found.flows is None or float(found.flows.abs().max()) == 0
+    if network.config.flow == "spynet":
+        assert found.flows is not None and float(found.flows.abs().max()) == 0
     # (I − 0.8 · 0.05) / 0.95: the identity but for 5 % more contrast about the light.
     assert torch.allclose(found.restored, (clip - 0.04) / 0.95, atol=1e-5)
     assert float((found.restored - clip).abs().max()) < 0.8 / 19 + 1e-5

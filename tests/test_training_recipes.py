@@ -74,7 +74,7 @@ def test_a_recipe_fits_its_network_and_weighs_losses_that_it_has(
     module.build(recipe.losses, features=None, **recipe.settings)
     real = set(recipe.losses) & module.UNLABELLED_TERMS
     assert bool(real) == (recipe.semi.batch > 0)
-    assert set(recipe.optimiser.slower) <= {"flow"}
+    assert set(recipe.optimiser.slower) <= {"flow", "overview"}
     for ablation in recipe.ablations.values():
         assert set(ablation.without) <= set(recipe.losses)
 

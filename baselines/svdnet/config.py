@@ -57,11 +57,11 @@ class Config:
     """By how much a neighbour's logit falls where it is snow; learning scales it. At 4 a flake has
     1/55 of the weight of a clear pixel that fits as well."""
     carry_detail: bool = False
-    """Whether the neighbours' stem features are aggregated as well, by the same weights. It shows
-    a small network what is behind a flake at full sharpness, for a tenth of its cost."""
+    """Whether the neighbours' stem features are aggregated as well, by the same weights: what is
+    behind a flake at full sharpness. `compare_neighbours` shows the same for less."""
     compare_neighbours: bool = False
-    """Whether the heads see by how much each pixel differs from the frame before and after: it is
-    what a flake is first known by, and a small network has no channels to keep it in."""
+    """Whether the heads see by how much each pixel differs from the aligned frame before and after:
+    it is what a flake is first known by, and a small network has no channels to keep it in."""
     overview: int = bounded(0, 0, 128)
     """Rows of the shrunken frame in which T and A are looked for; 0 looks where the snow is. Haze
     is wide, and training on crops a small network sees too little of it otherwise."""
@@ -108,8 +108,7 @@ PRESETS: Mapping[str, Config] = {
         merge_blocks=1,
         refine_blocks=0,
         queries=8,
-        flow="none",
-        carry_detail=True,
+        flow="dis",
         compare_neighbours=True,
         overview=48,
     ),

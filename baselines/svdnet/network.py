@@ -170,7 +170,11 @@ class SVDNet(nn.Module):
         if detail is not None:
             sharp.append(fold(detail).to(trunk.dtype))
         if self.config.compare_neighbours:
-            differences = F.pixel_unshuffle(fold(compared(clip, kept)), self.config.unshuffle)
+            larger = None
+            if flows is not None:
+                larger = unfold(enlarge_flow(fold(flows), self.config.stride), flows.shape[:2])
+            differences = fold(compared(clip, kept, pairs, larger))
+            differences = F.pixel_unshuffle(differences, self.config.unshuffle)
             sharp.append(differences.to(trunk.dtype))
         if haze is not None:
             told = spread(self.tell_haze(haze.features), place, fine_size(sharp))
@@ -261,16 +265,21 @@ class SVDNet(nn.Module):
             self.flow.start_still()
 
 
-def compared(clip: Tensor, keep: Sequence[int]) -> Tensor:
-    """Return by how much the frames before and after differ, [B, K, 6, H, W].
+def compared(clip: Tensor, keep: Sequence[int], pairs: Pairs, flows: Tensor | None) -> Tensor:
+    """Return by how much the aligned frames before and after differ, [B, K, 6, H, W].
 
-    At an end of the clip, the one neighbour stands for both; a clip of one frame has none.
+    At an end of the clip, the one neighbour stands for both; a frame without any is its own.
     """
+    number = {pair: n for n, pair in enumerate(pairs)}
     last = clip.shape[1] - 1
-    before = [t - 1 if t else min(1, last) for t in keep]
-    after = [t + 1 if t < last else max(last - 1, 0) for t in keep]
+
+    def beside(step: int) -> list[int]:
+        wanted = [(t, t + step if 0 <= t + step <= last else t - step) for t in keep]
+        return [number.get(pair, number[pair[0], pair[0]]) for pair in wanted]
+
+    aligned, _ = align(clip, pairs, flows)
     own = clip[:, list(keep)]
-    return torch.cat([clip[:, before] - own, clip[:, after] - own], 2)
+    return torch.cat([aligned[:, beside(-1)] - own, aligned[:, beside(1)] - own], 2)
 
 
 def fine_size(maps: Sequence[Tensor]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ how grey and how bright each of them is, and misjudges the haze of any other.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHANCE = 0.6
+CHANCE = 0.8
 """Of a window to be retouched; the others are as they were rendered."""
-GAMMA, GAIN, CONTRAST, SATURATION = 0.5, 0.12, 0.25, 0.5
+GAMMA, GAIN, CONTRAST, SATURATION = 0.5, 0.2, 0.25, 0.6
 """Of the scene, in powers of two either way."""
+HUE = 1 / 10
+"""Of the whole circle, either way."""
 THICKNESS, BRIGHTNESS, TINT = 0.8, 0.15, 0.06
 """Of the haze's optical depth and of its light, likewise."""
 LEAST = 0.05
@@ -33,6 +36,8 @@ class Touch:
     """[3, 1, 1], of the scene's colours."""
     contrast: float
     saturation: float
+    hue: Tensor
+    """[3, 3], a turn about grey."""
     thickness: float
     light: Tensor
     """[3, 1, 1], of A."""
@@ -58,9 +63,10 @@ def draw_touch(chance: np.random.Generator) -> Touch | None:
 
     gains = torch.tensor([power(GAIN) for _ in range(3)]).view(3, 1, 1)
     gamma, contrast, saturation = power(GAMMA), power(CONTRAST), power(SATURATION)
+    hue = turn(HUE * (2 * chance.random() - 1))
     thickness, brightness = power(THICKNESS), power(BRIGHTNESS)
     light = torch.tensor([brightness * power(TINT) for _ in range(3)]).view(3, 1, 1)
-    return Touch(gamma, gains, contrast, saturation, thickness, light)
+    return Touch(gamma, gains, contrast, saturation, hue, thickness, light)
 
 
 def retouched(found: Composed, touch: Touch, grey: float) -> Composed:
@@ -69,13 +75,26 @@ def retouched(found: Composed, touch: Touch, grey: float) -> Composed:
     middle = grey**touch.gamma
     clean = middle + (clean - middle) * touch.contrast
     luma = clean.mean(-3, keepdim=True)
-    clean = (luma + (clean - luma) * touch.saturation).clamp(0, 1)
+    colour = torch.einsum("ij,...jhw->...ihw", touch.hue, clean - luma)
+    clean = (luma + colour * touch.saturation).clamp(0, 1)
     light = (found.light * touch.light).clamp(0, 1)
     transmission = found.transmission.pow(touch.thickness).clamp_min(LEAST)
     before = _hazy(found.clean, found.light, found.transmission)
     after = _hazy(clean, light, transmission)
     snowy = found.snowy + (after - before) * (1 - found.coverage)
     return Composed(snowy.clamp(0, 1), clean, light, transmission, found.coverage)
+
+
+def turn(share: float) -> Tensor:
+    """Return the matrix [3, 3] that turns colours about the grey axis by a share of the circle.
+
+    Rodrigues' formula: cos·1 + sin·K + (1 − cos)·kkᵀ, k = (1, 1, 1)/√3.
+    """
+    angle = 2 * math.pi * share
+    axis = torch.full((3,), 3**-0.5)
+    across = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) * 3**-0.5
+    whole = torch.outer(axis, axis)
+    return math.cos(angle) * (torch.eye(3) - whole) + math.sin(angle) * across + whole
 
 
 def _hazy(clean: Tensor, light: Tensor, transmission: Tensor) -> Tensor:
