@@ -42,6 +42,10 @@ ALL = [
 ]
 
 
+OURS = ("shipped", "ablations")
+"""How the weights were made that come with the package, and what its parts are worth."""
+
+
 @pytest.mark.parametrize("baseline", NETWORKS)
 def test_every_preset_has_its_two_recipes_and_no_stranger_lies_there(
     baseline: str,
@@ -49,16 +53,18 @@ def test_every_preset_has_its_two_recipes_and_no_stranger_lies_there(
     there = {path.stem for path in _folder(NETWORKS[baseline]).iterdir()}
     wanted = {f"{preset}-{kind}" for b, preset, kind in ALL if b == baseline}
     assert wanted <= there
-    assert there - wanted <= {f"{preset}-shipped" for preset in NETWORKS[baseline].PRESETS}
+    assert there - wanted <= {
+        f"{preset}-{kind}" for preset in NETWORKS[baseline].PRESETS for kind in OURS
+    }
 
 
 SHIPPED = [
-    (baseline, preset, "shipped")
+    (baseline, preset, kind)
     for baseline, package in NETWORKS.items()
     for preset in package.PRESETS
-    if (_folder(package) / f"{preset}-shipped.toml").is_file()
+    for kind in OURS
+    if (_folder(package) / f"{preset}-{kind}.toml").is_file()
 ]
-"""How the weights were made that come with the package."""
 
 
 @pytest.mark.parametrize(("baseline", "preset", "kind"), ALL + SHIPPED)
