@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rvsd_bench.columns import HEADLINES, csv_lines
 from rvsd_bench.errors import InputError, OutputError
-from rvsd_bench.files import write_text
+from rvsd_bench.files import remove_orphans, write_text
 from rvsd_bench.leaderboard.exports import LABELS, aligned, full_name, title
 from rvsd_bench.leaderboard.table import Row, group, publication, reported_rows
 
@@ -46,6 +46,7 @@ def add(path: Path, cells: Mapping[str, str]) -> Row:
     if not path.parent.is_dir() or path.is_dir():
         raise InputError(f"{path} cannot be a table; name a file in a folder that exists")
     with _locked(path):
+        remove_orphans(path.parent)
         write_text(path, _appended(path, row))
     return row
 

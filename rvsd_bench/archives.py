@@ -22,7 +22,14 @@ from typing import TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from rvsd_bench.errors import InputError, OutputError, RvsdBenchError
-from rvsd_bench.files import publish_file, publish_folder, readable, sha256_bytes, sha256_file
+from rvsd_bench.files import (
+    publish_file,
+    publish_folder,
+    readable,
+    remove_orphans,
+    sha256_bytes,
+    sha256_file,
+)
 
 Entries: TypeAlias = dict[PurePosixPath, ZipInfo]
 """Where a file is unpacked to, below the folder -> what the archive says of it."""
@@ -95,6 +102,7 @@ def kept(
 
 def write_archive(path: Path, files: Mapping[str, Path | bytes]) -> None:
     """Write an archive whose bytes depend on names and contents alone; nothing is compressed."""
+    remove_orphans(path.parent)
     with publish_file(path) as temporary, ZipFile(temporary, "w", ZIP_STORED) as archive:
         for name in sorted(files):
             source = files[name]

@@ -11,7 +11,7 @@ from rvsd_bench import __version__
 from rvsd_bench.calibration.comparing import Distance
 from rvsd_bench.calibration.fitting import Fit, Found
 from rvsd_bench.calibration.footage import Footage
-from rvsd_bench.files import write_text
+from rvsd_bench.files import remove_orphans, write_text
 from rvsd_bench.generators import Scene
 
 DIGITS = 4
@@ -29,6 +29,7 @@ def write_recipe(
     lines = [*_header(fit, footage, sources, base), f'about = "calibrated, from preset {base}"']
     for table, numbers in _changed(fit.scene):
         lines += ["", f"[{table}]", *(f"{name} = {_toml(value)}" for name, value in numbers)]
+    remove_orphans(path.parent)
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rvsd_bench import __version__, package_index
 from rvsd_bench.errors import InputError, MissingError, OutputError
-from rvsd_bench.files import publish_file, sha256_file
+from rvsd_bench.files import publish_file, remove_orphans, sha256_file
 from rvsd_bench.weights import converting as weights_convert
 from rvsd_bench.weights.store import (
     Part,
@@ -102,6 +102,7 @@ def _store(source: Path, target: Path) -> Path:
         raise OutputError(
             f"cannot make {target.parent}: {error.strerror}; choose another folder by --weights DIR"
         ) from error
+    remove_orphans(target.parent)
     with publish_file(target, needed=source.stat().st_size) as temporary:
         shutil.copyfile(source, temporary)
     return target
