@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import MissingError
+from rvsd_bench.texts import shortened
 from rvsd_bench.weights.store import read_pickle
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -76,10 +77,12 @@ def read_arrays(data: bytes) -> dict[str, Any]:
     other name is refused.
     """
     try:
-        tree = _Unpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, TypeError) as error:
-        raise MissingError(f"the checkpoint is not a plain tree of arrays: {error}") from error
-    plain: dict[str, Any] = _plain(tree)
+        plain = _plain(_Unpickler(io.BytesIO(data)).load())
+    except Exception as error:  # a stranger's bytes may raise anything
+        reason = shortened(str(error)) or type(error).__name__
+        raise MissingError(f"the checkpoint is not a plain tree of arrays: {reason}") from error
+    if not isinstance(plain, dict):
+        raise MissingError("the checkpoint is not a plain tree of arrays: it holds no table")
     return plain
 
 
