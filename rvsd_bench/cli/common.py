@@ -47,7 +47,7 @@ def job_options(command: F) -> F:
             type=click.Choice(["pool", "serial", "ray"]),
             default="pool",
             show_default=True,
-            help="Serial whenever there is one worker.",
+            help="With one worker and no --timeout, pool is serial.",
         ),
         click.option(
             "--workers",
