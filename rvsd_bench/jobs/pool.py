@@ -28,6 +28,8 @@ class LocalWorker:
 
     process: SpawnProcess
     pipe: Connection
+    gone: bool = False
+    """Whether the process has ended; its number may be another's by now."""
 
     def give(self, packed: bytes) -> None:
         """Send a task; a worker that is dead by now tells so in its news."""
@@ -36,6 +38,9 @@ class LocalWorker:
 
     def kill(self) -> None:
         """End the process and all of its group, whatever they are doing."""
+        if self.gone:
+            return
+        self.gone = True
         if self.process.pid and hasattr(os, "killpg"):
             with suppress(OSError):  # it may not have come to have a group
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -80,7 +85,7 @@ class Pool:
 
     def news(self, within_s: float) -> Iterator[tuple[LocalWorker, bytes | Died]]:
         """Wait for answers and deaths, a second at most, and yield them."""
-        self._workers = [worker for worker in self._workers if not worker.pipe.closed]
+        self._workers = [worker for worker in self._workers if not worker.gone]
         wait([worker.pipe for worker in self._workers], min(within_s, LOOK_S))
         for worker in self._workers:
             found = worker.news()
