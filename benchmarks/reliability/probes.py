@@ -31,7 +31,8 @@ def read_truth(facts: Facts) -> list[str]:
     done = [f"read {way}" for way in ways if _can(lambda way=way: Path(way).read_bytes())]
     name = facts["truth_name"]
     for root in facts["roots"]:
-        for folder, _, files in os.walk(root):
+        for folder, inside, files in os.walk(root):
+            inside[:] = [one for one in inside if one != "site-packages"]  # thousands of files
             done += [f"found {folder}/{name}"] if name in files else []
     return done
 

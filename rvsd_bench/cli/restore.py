@@ -97,12 +97,12 @@ def restore(
     from rvsd_bench.restoring.runner import Way
     from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
+    isolation = chosen_isolation(trust_code=trust_code, **limits)
     spec = parse(model)
     outputs = parse_shard(shard).of(plan_outputs(source, out, container))
     if spec.guessed:
         say(f"{model} is taken as {spec}")
     chosen, way = pick_device(device), Way(tile, overlap, stride, precision)
-    isolation = chosen_isolation(trust_code=trust_code, **limits)
     reopen = partial(open_model, spec, chosen, way, isolation=isolation, trust_code=trust_code)
     restorer = reopen()
     if not restorer.info.trained:

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from rvsd_bench.errors import ModelError
-from rvsd_bench.isolation.limits import Isolation, memory_is_short, usage
+from rvsd_bench.errors import InputError, ModelError
+from rvsd_bench.isolation.limits import Isolation, end_family, memory_is_short, usage
 
 POLL_S = 0.1
 """Seconds between two looks at what the processes use."""
@@ -34,9 +34,11 @@ class Cell:
         self.waited_s = 0.0
         """Seconds for which `read` has waited."""
         self._verdict: ModelError | None = None
-        self._unfed: Exception | None = None
+        self.unfed: InputError | None = None
+        """Why it was not fed all of its input, if that could not be read."""
         self._last_words = b""
         self._done = threading.Event()
+        self._ending = threading.Lock()
         pipe = subprocess.PIPE
         # The environment of the first process inside, bubblewrap's own, can be read by the others.
         self._process = subprocess.Popen(
@@ -79,8 +81,7 @@ class Cell:
     def close(self) -> None:
         """End all processes, and wait until they are gone."""
         self._done.set()
-        # Its first child is the init of a namespace of processes, which the system ends with it.
-        self._process.kill()
+        self._end()
         self._process.wait()
         for thread in self._threads:
             thread.join(timeout=5)
@@ -94,6 +95,11 @@ class Cell:
         """The last line that the processes printed on standard error."""
         lines = self._last_words.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def _end(self) -> None:
+        with self._ending:
+            if self._process.poll() is None:
+                end_family(self._process.pid)
 
     def _read_some(self, most: int, *, or_end: bool = False) -> bytes:
         stream = self._process.stdout
@@ -112,7 +118,7 @@ class Cell:
             return part
         raise self._ended()
 
-    def _ended(self) -> ModelError:
+    def _ended(self) -> InputError:
         """Return why the processes ended before they should have."""
         try:
             code = self._process.wait(timeout=5)
@@ -121,8 +127,8 @@ class Cell:
         self._threads[-1].join(timeout=5)
         if self._verdict is not None:
             return self._verdict
-        if self._unfed is not None:
-            return ModelError(f"its input could not be read: {self._unfed}", "crash")
+        if self.unfed is not None:
+            return self.unfed
         if code in (-9, 137):
             return ModelError("the system killed it, for lack of memory most likely", "oom")
         signal = f"signal {code - 128}" if code > 128 else f"exit code {code}"
@@ -139,12 +145,13 @@ class Cell:
                     rest = rest[os.write(stream.fileno(), rest) :]
                 if self._done.is_set():
                     return
-        except (BrokenPipeError, ValueError):
-            return  # it reads no further
+        except BrokenPipeError:
+            pass  # it reads no further
         except Exception as error:  # whatever keeps the input from being read
-            self._unfed = error
-        with suppress(OSError):
-            stream.close()
+            self.unfed = InputError(f"the input cannot be read: {error}")
+        finally:
+            with suppress(OSError):
+                stream.close()
 
     def _listen(self) -> None:
         stream = self._process.stderr
@@ -158,7 +165,7 @@ class Cell:
         while not self._done.wait(POLL_S):
             self._verdict = self._judge(known)
             if self._verdict is not None:
-                self._process.kill()
+                self._end()
                 return
 
     def _judge(self, known: set[int]) -> ModelError | None:

@@ -58,14 +58,16 @@ def memory_limit() -> int | None:
 def _make(limits: Limits) -> list[Path]:
     """Make the groups; the one that counts processes is needed, that of memory is not."""
     mounts = _mounts()
+    # What is in /tmp counts there, and the watcher is to see first what the processes take.
+    memory = limits.memory_bytes + 2 * limits.scratch_bytes
     name = f"{_NAME}-{os.getpid()}-{secrets.token_hex(4)}"
     for mount in mounts.values():
         _clear_away(mount)
     groups = []
     for kind, settings in (
         ("pids", {"pids.max": limits.tasks}),
-        ("memory", {"memory.limit_in_bytes": limits.memory_bytes}),
-        ("", {"pids.max": limits.tasks, "memory.max": limits.memory_bytes}),
+        ("memory", {"memory.limit_in_bytes": memory}),
+        ("", {"pids.max": limits.tasks, "memory.max": memory}),
     ):
         if kind not in mounts:
             continue

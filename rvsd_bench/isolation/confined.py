@@ -135,7 +135,7 @@ class ConfinedClip:
             data = bytearray(cell.read(int(np.prod(shape))))
             return np.frombuffer(data, np.uint8).reshape(shape)
         if kind == FAILED:
-            raise _failure(cell.read_rest(LONGEST_REASON))
+            raise cell.unfed or _failure(cell.read_rest(LONGEST_REASON))
         raise ModelError("it sent something that is no frame", "invalid")
 
 

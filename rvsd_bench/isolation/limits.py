@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +13,8 @@ from pathlib import Path
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _LEAST_LEFT = 2**28
 """Bytes of memory that must stay free: what lies in no process is seen by nothing else."""
+_HALT_S = 1.0
+"""Seconds that are waited for a process to halt."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,25 @@ def usage(root: int) -> Usage:
     return Usage(sum(found[pid][0] for pid in family), {pid: found[pid][1] for pid in family})
 
 
+def end_family(root: int) -> None:
+    """Kill a child of this process that has not been waited for, and its own children, at once.
+
+    It is halted first: a child that it had just started would not notice its death. Where a child
+    is the init of a namespace of processes, the system ends all of that.
+    """
+    with suppress(ProcessLookupError):
+        os.kill(root, signal.SIGSTOP)
+    deadline = time.monotonic() + _HALT_S
+    while _state(root) not in "TZX" and time.monotonic() < deadline:
+        time.sleep(0.001)
+    for pid, parent, _, _ in list(_processes()):
+        if parent == root:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(root, signal.SIGKILL)
+
+
 def memory_is_short() -> bool:
     """Tell whether the machine has next to no memory left."""
     with suppress(OSError, ValueError):
@@ -92,6 +114,12 @@ def _processes() -> Iterator[tuple[int, int, int, int]]:
                 # The name stands in parentheses and may hold anything.
                 words = (folder / "stat").read_bytes().rpartition(b")")[2].split()
                 yield int(folder.name), int(words[1]), int(words[17]), int(words[21]) * _PAGE
+
+
+def _state(pid: int) -> str:
+    with suppress(OSError, IndexError):
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+    return "X"
 
 
 def _proportional(pid: int, resident: int) -> int:
