@@ -140,9 +140,9 @@ def _read_pickle(path: Path) -> Any:
 
 def _refuse_bomb(path: Path) -> None:
     """Refuse an archive that would unpack to more than a checkpoint may have."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except Exception as error:  # a directory of nonsense may raise nearly anything

@@ -43,6 +43,11 @@ def shortened(text: str) -> str:
     return seen if len(seen) <= LONGEST_QUOTE else f"{seen[: LONGEST_QUOTE - 3]}..."
 
 
+def is_text(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8; the name of a file may be any bytes."""
+    return not any("\ud800" <= mark <= "\udfff" for mark in text)
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):

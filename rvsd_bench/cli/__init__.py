@@ -106,5 +106,7 @@ def _internal(error: Exception) -> str:
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"rvsd-bench: {message}", file=sys.stderr)
+    # Names of files and models may hold what would steer a terminal.
+    seen = (mark if mark.isprintable() or mark == "\n" else repr(mark)[1:-1] for mark in message)
+    print(f"rvsd-bench: {''.join(seen)}", file=sys.stderr)
     sys.exit(code)

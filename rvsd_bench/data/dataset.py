@@ -16,7 +16,7 @@ from rvsd_bench.data.layouts import Place
 from rvsd_bench.data.pairing import Pairing
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import image_files
-from rvsd_bench.texts import read_json, shortened
+from rvsd_bench.texts import brief, is_text, read_json, shortened
 
 DEFAULT_FPS = 25.0
 
@@ -220,6 +220,8 @@ def _survey_files(place: Place, paired: bool) -> tuple[Video | None, Pairing]:
 
 def _describe(place: Place, frame_ids: tuple[str, ...]) -> Video:
     assert place.snowy is not None
+    if not is_text(text := "/".join((place.name, *frame_ids))):
+        raise InputError(f"{brief(str(place.snowy))}: {brief(text)} is no name in UTF-8: rename it")
     meta = _meta(place)
     layers = place.home / "layers" / place.name
     return Video(
