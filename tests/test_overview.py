@@ -80,6 +80,18 @@ def test_a_crop_that_knows_its_picture_has_the_haze_of_the_frame() -> None:
     assert not torch.allclose(alone.light, whole.light, atol=1e-4)
 
 
+def test_the_light_is_a_colour_of_the_picture_and_follows_its_tint() -> None:
+    network, clip = svdnet.build("lite", **SMALL), _random(1, 3, 3, 48, 64)
+    tint = torch.tensor([0.9, 0.7, 0.5]).view(3, 1, 1)
+    with torch.no_grad():
+        grey = torch.full((1, 3, 3, 48, 64), 0.6)
+        assert torch.allclose(network.analyse(grey).light, torch.tensor(0.6), atol=1e-5)
+        found = network.analyse(clip).light
+        assert float(clip.min()) <= float(found.min()) and float(found.max()) <= float(clip.max())
+        tinted = network.analyse(grey * tint).light
+    assert torch.allclose(tinted[0, 0], 0.6 * tint, atol=1e-5)
+
+
 def test_neighbours_are_compared_with_the_frame_before_and_after() -> None:
     clip = _random(1, 4, 3, 2, 2)
     pairs = pairs_within(2, 4, [0, 2, 3])

@@ -257,10 +257,10 @@ class SVDNet(nn.Module):
         if self.overview is not None:
             zero(self.overview.transmission.weight)
             zero(self.overview.transmission.bias, transmission)
-        found = self.decouple_light if self.overview is None else self.overview.light
-        assert found is not None
-        zero(found.weight)
-        zero(found.bias, light)
+            zero(self.overview.light.weight)
+        if self.decouple_light is not None:
+            zero(self.decouple_light.weight)
+            zero(self.decouple_light.bias, light)
         if self.flow is not None:
             self.flow.start_still()
 

@@ -27,7 +27,11 @@ class Haze(NamedTuple):
 
 
 class Overview(nn.Module):
-    """A small pyramid over the shrunken frame: two halvings, and the mean and extremes of all."""
+    """A small pyramid over the shrunken frame: two halvings, and the mean and largest of all.
+
+    Where haze is thickest the picture shows the light of the air itself: A is the colour there, and
+    what is learned is where to look. Learned from features alone it stays the mean of all A.
+    """
 
     def __init__(self, channels: int, gain: float) -> None:
         super().__init__()
@@ -42,6 +46,7 @@ class Overview(nn.Module):
         self.back = nn.Sequential(conv(2 * wide, wide), leaky(), ResidualBlock(wide, gain))
         self.merge = nn.Sequential(conv(wide + fine, fine), leaky(), ResidualBlock(fine, gain))
         self.transmission = conv(fine, 1)
+        self.thickest = conv(fine, 1)
         self.light = nn.Linear(2 * wide, 3)
 
     def forward(self, picture: Tensor) -> Haze:
@@ -52,7 +57,9 @@ class Overview(nn.Module):
         deep = deep + self.whole(_summary(deep))[..., None, None]
         back = self.back(torch.cat([middle, _enlarged(deep, middle)], 1))
         features = self.merge(torch.cat([stem, _enlarged(back, stem)], 1))
-        return Haze(features, self.transmission(features), self.light(_summary(deep)))
+        seen = _blended(picture, self.thickest(features))
+        light = torch.logit(seen, eps=0.02) + self.light(_summary(deep))
+        return Haze(features, self.transmission(features), light)
 
 
 def shrunk(clip: Tensor, rows: int) -> Tensor:
@@ -90,6 +97,12 @@ def _height(picture: Tensor) -> Tensor:
 def _summary(features: Tensor) -> Tensor:
     """Return the mean and the largest of each feature, [B, 2C]."""
     return torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], 1)
+
+
+def _blended(picture: Tensor, scores: Tensor) -> Tensor:
+    """Return the mean colour [B, 3] of pictures, weighed by the softmax of scores [B, 1, h, w]."""
+    weights = scores.float().flatten(2).softmax(-1)
+    return (picture.float().flatten(2) * weights).sum(-1)
 
 
 def _enlarged(features: Tensor, like: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ GAMMA, GAIN, CONTRAST, SATURATION = 0.5, 0.2, 0.25, 0.6
 """Of the scene, in powers of two either way."""
 HUE = 1 / 10
 """Of the whole circle, either way."""
-THICKNESS, BRIGHTNESS, TINT = 0.8, 0.15, 0.06
+THICKNESS, BRIGHTNESS, TINT = 0.8, 0.25, 0.1
 """Of the haze's optical depth and of its light, likewise."""
 LEAST = 0.05
 """T is never less, as in the layers that networks are supervised with."""
