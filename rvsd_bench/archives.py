@@ -52,7 +52,7 @@ _NAME_BYTES, _PATH_BYTES, _DEPTH = 255, 1000, 8
 _KINDS = (0, stat.S_IFREG, stat.S_IFDIR)
 _FAULTS: tuple[type[Exception], ...] = (
     *(BadZipFile, ValueError, NotImplementedError, EOFError, struct.error, zlib.error),
-    *(RuntimeError, OverflowError),
+    *(RuntimeError, OverflowError, LookupError),
 )
 """What zipfile may raise over bytes that are no archive."""
 

@@ -86,9 +86,9 @@ def many_small() -> bytes:
     return buffer.getvalue()
 
 
-def zip64(size: int, packed: int) -> bytes:
+def zip64(size: int, packed: int, name: bytes = b"a/0.png") -> bytes:
     """Return an archive whose entry gives its sizes in the fields of 64 bits, as it likes."""
-    name, body = b"a/0.png", b"0123456789"
+    body = b"0123456789"
     extra = struct.pack("<HHQQ", 1, 16, size, packed)
     lie, crc = 2**32 - 1, zlib.crc32(body)
     rest = struct.pack("<HH", len(name), len(extra))
@@ -158,6 +158,7 @@ EVIL: dict[str, tuple[Callable[[], bytes], str]] = {
     "zip64 bomb": (lambda: zip64(2**63, 10), "at most 200000"),
     "the same name twice": (lambda: made("a/0.png", "a/0.png"), "would be one file"),
     "two frames that hold archives": (nested, "would be one file"),
+    "no name": (lambda: zip64(10, 10, b""), "not a whole zip"),
     "huge directory": (lambda: patched(END, 12, b"\0\0\0\x7f"), "directory takes"),
 }  # fmt: skip
 """Name -> how the archive is made, and what the line of its refusal says."""
