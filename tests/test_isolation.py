@@ -38,6 +38,13 @@ from rvsd_bench.baselines import FrameModel, ModelInfo
 def build(): return FrameModel(lambda x: x / 2, ModelInfo("half"))
 """
 
+QUICK = """
+import os, sys
+while frame := sys.stdin.buffer.read(40 * 48 * 3):
+    os.write(3, b"F" + bytes(value // 2 for value in frame))
+os._exit(0)
+"""  # what a model gives are pixels, whatever computes them: torch takes seconds to load
+
 
 @pytest.fixture(scope="module")
 def probing() -> ModuleType:
@@ -304,22 +311,23 @@ def data(tmp_path: Path) -> Path:
 def test_evaluate_types_each_failure_and_scores_the_others(
     confinable: None, run: Callable[..., Any], data: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "half.py").write_text(HALF)
+    (tmp_path / "half.py").write_text(QUICK)
     (tmp_path / "hang.py").write_text("import time; time.sleep(600)")
     (tmp_path / "big.py").write_text("x = [b'1' * 2**26 for _ in range(99)]")
     bad = [f"hang=py:{tmp_path}/hang.py", f"big=py:{tmp_path}/big.py"]
+    given = f"given=frames:{data}/test/snow"
     words = ("--data", data, "--metrics", "psnr", "--device", "cpu", "--out", tmp_path / "run")
-    code = ("--isolate", "--time-limit", "20", "--memory-limit", "2", "--limit", "1")
-    done = run("evaluate", f"half=py:{tmp_path}/half.py", *bad, "identity", *words, *code)
+    code = ("--isolate", "--time-limit", "15", "--memory-limit", "0.25", "--limit", "1")
+    done = run("evaluate", f"half=py:{tmp_path}/half.py", *bad, given, *words, *code)
     assert done.code == 5 and "timeout" in done.err
     found = json.loads((tmp_path / "run" / "validation.json").read_text())["problems"]
-    assert {(p["method"], p["code"], p["level"]) for p in found} == {
-        ("hang", "timeout", "error"), ("big", "oom", "error"),
+    assert {(p["method"], p["code"]) for p in found if p["level"] == "error"} == {
+        ("hang", "timeout"), ("big", "oom"),
     }  # fmt: skip
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     audits = {method["id"]: method["audit"] for method in manifest["methods"]}
     equal = {"videos": 1, "max_abs_diff": 0, "psnr_diff_db": 0.0}
-    assert audits == {"half": equal, "hang": None, "big": None, "identity": None}
+    assert audits == {"half": equal, "hang": None, "big": None, "given": None}
     assert "--isolate" in manifest["command"]
     rows = (tmp_path / "run" / "per_frame.csv").read_text()
     assert "timeout: no frame came" in rows and "oom: it took more" in rows

@@ -166,9 +166,11 @@ def make_plan(
 
 def _device(wanted: str, models: Sequence[str | VideoRestorer], measures: Sequence[Measure]) -> str:
     """Return the device to compute on; torch takes seconds to load and is asked only if needed."""
-    light = all(isinstance(m, str) and methods.is_frames(m) for m in models)
-    if light and not any(measure.weights for measure in measures):
+    weighty = any(measure.weights for measure in measures)
+    if not weighty and all(isinstance(m, str) and methods.is_frames(m) for m in models):
         return "cpu"
+    if wanted == "cpu":
+        return wanted
     from rvsd_bench.baselines.loading import pick_device
 
     return pick_device(wanted)
