@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from rvsd_bench.baselines.spec import truth
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.recipe import structure
+from rvsd_bench.texts import brief
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -46,7 +47,7 @@ def config_from_card(cls: type[C], mapping: Mapping[str, Any]) -> C:
     A field that the card does not name keeps its default. Raises InputError for what does not fit.
     """
     if not isinstance(mapping, Mapping):
-        raise InputError(f"the checkpoint's card: config must be a table, not {mapping!r}")
+        raise InputError(f"the checkpoint's card: config must be a table, not {brief(mapping)}")
     return structure(cls, mapping, "the checkpoint's card")
 
 
