@@ -56,6 +56,7 @@ def assemble(
     """
     if weights is None and not fields:
         weights = shipped_weights(shipped, preset or DEFAULT)
+        preset = preset if weights is None else None  # their card says how they are to be used
     stored = {} if weights is None else read_card(weights)
     if "config" in stored and preset is None:
         assert weights is not None

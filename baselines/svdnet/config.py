@@ -70,6 +70,10 @@ class Config:
     least_transmission: float = bounded(0.05, 1e-3, 0.5)
     """T never falls below it, so that the inversion divides by no less; half of what dehazing by
     the dark channel allows, for T is learned here."""
+    strength: float = bounded(1.0, 0, 1)
+    """Share of the haze that is taken away: T becomes 1 − strength·(1 − T). T of footage that a
+    small network has never seen is uncertain, and thick haze magnifies every error of it; trained
+    weights may say in their card what did best on clips that they did not learn from."""
     start_transmission: float = bounded(0.95, 0.1, 0.999)
     """T of the untrained network: almost no haze, so that it starts near the identity."""
     start_light: float = bounded(0.8, 0.01, 0.99)

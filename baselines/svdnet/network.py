@@ -233,7 +233,8 @@ class SVDNet(nn.Module):
                 wide = spread(haze.logits, place, logits.shape[-2:])
                 logits = logits + wide.repeat_interleave(frames, 0)
                 light = at_least_float32(haze.light).repeat_interleave(frames, 0)
-        return snow, self._thinned(logits), light.sigmoid()[..., None, None]
+        transmission = 1 - self.config.strength * (1 - self._thinned(logits))
+        return snow, transmission, light.sigmoid()[..., None, None]
 
     def _thinned(self, logits: Tensor) -> Tensor:
         """Return T of its logits: never below the least."""

@@ -1,6 +1,6 @@
 """Put trained weights into the package: half the digits, and in the card what they reached.
 
-    python docs/training/ship.py run/checkpoint.safetensors lite.safetensors \\
+    python docs/training/ship.py run/checkpoint.safetensors lite.safetensors --strength 0.5 \\
         --evaluated moderate=eval/moderate mixed=eval/mixed snow=eval/snow
 
 and `lite.safetensors` belongs into `baselines/svdnet/weights`.
@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--strength", type=float, help="Of the haze's removal: see strength.py.")
     parser.add_argument("--evaluated", nargs="*", default=[], metavar="NAME=RUN")
     given = parser.parse_args()
     card = read_card(given.checkpoint)
