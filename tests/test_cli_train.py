@@ -165,6 +165,18 @@ def test_the_seed_decides_the_weights_and_nothing_else_does(train: Run, tmp_path
     assert first == again != other
 
 
+def test_the_weights_of_every_validation_are_kept_if_asked_for(train: Run, tmp_path: Path) -> None:
+    assert train(out="plain").code == train("--keep", out="kept").code == 0
+    assert not list((tmp_path / "plain" / "validation").glob("*.safetensors"))
+    kept = sorted((tmp_path / "kept" / "validation").glob("*.safetensors"))
+    assert [path.stem for path in kept] == sorted(
+        path.stem for path in (tmp_path / "plain" / "validation").glob("*.png")
+    )
+    whole = (tmp_path / "plain" / "checkpoint.safetensors").read_bytes()
+    assert kept[-1].read_bytes() == whole
+    assert len(kept) > 1 and kept[0].read_bytes() != whole
+
+
 def test_a_training_can_begin_from_weights(train: Run, tmp_path: Path) -> None:
     assert train().code == 0
     start = tmp_path / "run" / "checkpoint.safetensors"

@@ -38,7 +38,7 @@ def main() -> None:
     given = parser.parse_args()
     card = read_card(given.checkpoint)
     times = json.loads((given.checkpoint.parent / "card.json").read_text(encoding="utf-8"))
-    card |= {key: times[key] for key in ("wall_s", "cpu_s_without_workers")}
+    card |= {key: times[key] for key in ("wall_s", "cpu_s_without_workers") if key in times}
     card |= {"rounded_to": "float16", "results": dict(result(one) for one in given.evaluated)}
     state = {
         name: values.to(torch.float16) for name, values in read_weights(given.checkpoint).items()

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--cache", type=common.ExistingOrNot, metavar="DIR", help="Of decoded frames.")
 @click.option("--tensorboard", is_flag=True, help="Write curves for tensorboard too.")
+@click.option("--keep", is_flag=True, help="Keep the weights of every validation.")
 @click.option("--out", required=True, type=common.ExistingOrNot, metavar="RUN")
 @common.force_option
 @common.dry_run_option
@@ -56,6 +57,7 @@ def train(
     device: str,
     cache: Path | None,
     tensorboard: bool,
+    keep: bool,
     out: Path,
     force: bool,
     dry_run: bool,
@@ -83,6 +85,7 @@ def train(
         workers=workers,
         cache=cache,
         tensorboard=tensorboard,
+        keep=keep,
     )
     if dry_run:
         _show_plan(training.plan(job), as_json)

@@ -49,6 +49,8 @@ class Session:
     tally: Tally = field(default_factory=Tally)
     affine: AffineMap | None = None
     windows: tuple[Window, ...] = ()
+    keep: bool = False
+    """Whether the weights of every look at held-out clips are kept, beside its picture."""
 
     def take_up(self) -> None:
         """Go on from the state in the folder, if there is one."""
@@ -167,7 +169,12 @@ class Session:
             f"(input {verdict.psnr_input:.2f}, affine {verdict.psnr_affine:.2f})"
         )
         make_folder(self.out / SHEETS)
-        write_sheet(self.out / SHEETS / f"{tally.step:07d}.png", verdict.views)
+        sheet = self.out / SHEETS / f"{tally.step:07d}.png"
+        write_sheet(sheet, verdict.views)
+        if self.keep:
+            card = progressed(self.card, tally)
+            weights = self.stepper.average.state_dict()
+            save_checkpoint(sheet.with_suffix(".safetensors"), weights, card)
         return verdict
 
     def _row(self, outcome: Outcome, verdict: Verdict | None) -> dict[str, float | None]:

@@ -53,6 +53,8 @@ class Job:
     """Processes that prepare batches; with 0 the training prepares its own."""
     device: str = "cpu"
     tensorboard: bool = False
+    keep: bool = False
+    """Whether the weights of every look at held-out clips are kept."""
 
     @property
     def weights(self) -> Path | None:
@@ -194,7 +196,7 @@ def _open(job: Job, ranks: Ranks, progress: Progress, force: bool) -> Session:
         if force and ranks.first:
             _clear(job.out)
         _keep_to(job, card, ranks)
-    return Session(job.out, stepper, feed, card, progress, ranks)
+    return Session(job.out, stepper, feed, card, progress, ranks, keep=job.keep)
 
 
 def _feed(job: Job) -> Feed:
