@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SEED = 0
 """What the weights of an untrained network are drawn from."""
 DEFAULT = "default"
+NO_WEIGHTS = Path("none")
+"""As the option `weights`: the untrained network, whatever comes with the package."""
 
 C = TypeVar("C", bound="DataclassInstance")
 C_contra = TypeVar("C_contra", contravariant=True)
@@ -50,13 +52,16 @@ def assemble(
 
     Without a preset, the configuration in the card of `weights` holds, and fields replace its own;
     fields that change no shape (bounds, how many neighbours are met) fit trained weights. A preset
-    as it is gets the weights `shipped`/<preset>.safetensors if they are there. Without weights the
+    gets the weights `shipped`/<preset>.safetensors if they are there and fit, with the
+    configuration of their card, unless `weights` is `NO_WEIGHTS`. Without weights the
     network is as it was born, the same in every process, and `info.trained` is False; torch's
     random numbers are left alone. Raises InputError for what is unknown or does not fit together.
     """
-    if weights is None and not fields:
-        weights = shipped_weights(shipped, preset or DEFAULT)
-        preset = preset if weights is None else None  # their card says how they are to be used
+    packed = shipped_weights(shipped, preset or DEFAULT) if weights is None else None
+    if packed is not None:
+        weights, named, preset = packed, preset, None  # their card says how they are to be used
+    elif weights == NO_WEIGHTS:
+        weights = None
     stored = {} if weights is None else read_card(weights)
     if "config" in stored and preset is None:
         assert weights is not None
@@ -67,6 +72,9 @@ def assemble(
         preset = preset or DEFAULT
         config = configured(presets, preset, fields, card.name)
     network = _born(make, config)
+    if packed is not None and not _fits(packed, network):
+        return assemble(card, presets, make, describe, preset=named, weights=NO_WEIGHTS,
+                        fields=fields, shipped=shipped)  # fmt: skip
     facts = {"preset": preset, "config": asdict(config)}
     info = replace(card, **describe(config), facts=facts)
     if weights is not None:
@@ -94,6 +102,15 @@ def shipped_weights(folder: Path, preset: str) -> Path | None:
     """Return the weights of a preset that come with the package, or None."""
     path = folder / f"{preset}.safetensors"
     return path if path.is_file() else None
+
+
+def _fits(path: Path, network: nn.Module) -> bool:
+    """Return whether a file's weights have the names and shapes of a network's."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    return there == {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
 def _of_card(cls: type[C], config: Any, weights: Path) -> C:

@@ -158,7 +158,7 @@ def _split_attribute(target: str) -> tuple[str, str]:
 
 
 def _is_path(key: str, value: str) -> bool:
-    return key in _PATH_OPTIONS or "/" in value or "\\" in value
+    return (key in _PATH_OPTIONS and value != "none") or "/" in value or "\\" in value
 
 
 def _last(path: str) -> str:

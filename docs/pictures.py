@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from rvsd_bench import generators
-from rvsd_bench.clip import Frame, to_uint8
+from rvsd_bench.baselines import load
+from rvsd_bench.clip import Frame, to_torch, to_uint8
 from rvsd_bench.colour import encode_srgb
 from rvsd_bench.generators.street.clip import render_street
-from rvsd_bench.media.images import write_png
+from rvsd_bench.media.images import write_jpeg, write_png
 
 FOLDER = Path(__file__).parent
 INDEX = 24
+UNSEEN = 4711
+"""The seed of streets that no weights were trained on."""
 GAP = 6
 
 
@@ -37,6 +41,21 @@ def panels() -> list[tuple[str, Frame]]:
     ]
 
 
+def restored() -> list[tuple[str, Frame]]:
+    """Return streets that the network never saw: snowy, as it restores them, and clean."""
+    network, found = load("svdnet?preset=lite"), []
+    for scene, snow in (("street", "moderate"), ("avenue", "heavy")):
+        clip = render_street(3, (360, 640), 25.0, 8.0, UNSEEN, scene)
+        shot = generators.prepare(clip, generators.preset(snow), seed=11, motion="drive:28.8")
+        frames = [generators.render_frame(shot, i, clip[i]) for i in range(3)]
+        snowy = to_torch([frame.snowy for frame in frames])
+        with torch.no_grad():
+            answer = network(snowy)[0, 1].permute(1, 2, 0).numpy()
+        found += [(f"snowy, {snow}", frames[1].snowy), ("restored", to_uint8(answer))]
+        found.append(("clean", frames[1].clean))
+    return found
+
+
 def labelled(text: str, frame: Frame) -> Frame:
     """Write a label into the lower left corner."""
     picture = Image.fromarray(frame)
@@ -51,15 +70,23 @@ def labelled(text: str, frame: Frame) -> Frame:
     return np.asarray(picture)
 
 
-def main() -> None:
-    """Write `street.png`, two panels by two."""
-    shown = [labelled(*panel) for panel in panels()]
+def sheet_of(panels: list[tuple[str, Frame]], columns: int) -> Frame:
+    """Lay panels out in rows."""
+    shown = [labelled(*panel) for panel in panels]
     height, width = shown[0].shape[:2]
-    sheet = np.full((2 * height + GAP, 2 * width + GAP, 3), 255, np.uint8)
+    rows = len(shown) // columns
+    size = rows * (height + GAP) - GAP, columns * (width + GAP) - GAP
+    sheet = np.full((*size, 3), 255, np.uint8)
     for place, frame in enumerate(shown):
-        top, left = (place // 2) * (height + GAP), (place % 2) * (width + GAP)
+        top, left = (place // columns) * (height + GAP), (place % columns) * (width + GAP)
         sheet[top : top + height, left : left + width] = frame
-    write_png(FOLDER / "street.png", sheet)
+    return sheet
+
+
+def main() -> None:
+    """Write `street.png`, what a frame is made of, and `restored.jpg`, what the network does."""
+    write_png(FOLDER / "street.png", sheet_of(panels(), 2))
+    write_jpeg(FOLDER / "restored.jpg", sheet_of(restored(), 3), quality=85)
 
 
 if __name__ == "__main__":

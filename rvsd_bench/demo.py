@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,8 @@ FPS = 25.0
 PRESET = "heavy"
 SEED = 0
 TEST, FIT = "snowy-streets", "snowy-avenue"
+NETWORK = "svdnet?preset=lite"
+"""The network whose trained weights come with the package."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def run_demo(
             report=report,
             track=track,
         ).raise_failures()
-    models = ["identity", "median", "dcp", f"affine=affine?from={out / FIT}"]
-    report(f"scores of {', '.join(m.split('=')[0] for m in models)} -> {out / 'run'}")
+    models = ["identity", "median", "dcp", f"affine=affine?from={out / FIT}", NETWORK]
+    report(f"scores of {', '.join(re.split('[=?]', m)[0] for m in models)} -> {out / 'run'}")
     evaluation = evaluate(
         models,
         out / TEST,

@@ -22,6 +22,7 @@ import torch
 
 from rvsd_bench.baselines.checkpoints import read_card, read_weights, save_checkpoint
 
+METHOD = "svdnet?preset=lite"
 KEPT = (
     *("psnr", "psnr_t_lo", "psnr_t_hi", "ssim", "lpips", "psnr_snow", "psnr_clear"),
     *("n_sources", "n_frames", "dataset_manifest_sha256", "protocol"),
@@ -40,6 +41,8 @@ def main() -> None:
     times = json.loads((given.checkpoint.parent / "card.json").read_text(encoding="utf-8"))
     card |= {key: times[key] for key in ("wall_s", "cpu_s_without_workers") if key in times}
     card |= {"rounded_to": "float16", "results": dict(result(one) for one in given.evaluated)}
+    if given.strength is not None:
+        card["config"] = {**card["config"], "strength": given.strength}
     state = {
         name: values.to(torch.float16) for name, values in read_weights(given.checkpoint).items()
     }
@@ -52,9 +55,9 @@ def result(told: str) -> tuple[str, dict[str, Any]]:
     """Return the name of an evaluation and what trained weights reached in it."""
     name, _, run = told.partition("=")
     with (Path(run) / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["method_id"].startswith("svdnet")]
+        rows = [row for row in csv.DictReader(file) if row["method_id"] == METHOD]
     if len(rows) != 1:
-        raise SystemExit(f"{run} holds {len(rows)} rows of svdnet, not one")
+        raise SystemExit(f"{run} holds {len(rows)} rows of {METHOD}, not one")
     return name, {key: rows[0][key] for key in KEPT if rows[0][key]}
 
 

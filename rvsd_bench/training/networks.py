@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ def open_network(recipe: TrainingRecipe, weights: Path | None = None) -> nn.Modu
         options["weights"] = str(weights)
     spec = Spec("name", recipe.baseline, options)
     network = load(spec)
+    if weights is None and network.info.weights is not None:  # those that come with the package
+        network = load(replace(spec, options={**options, "weights": "none"}))
     if not isinstance(network, nn.Module) or not any(p.numel() for p in network.parameters()):
         raise InputError(f"{recipe.baseline} has no weights that could be trained")
     _check_crop(recipe, network.info)
