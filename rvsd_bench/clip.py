@@ -50,6 +50,41 @@ class Clip(Protocol):
 
 
 @dataclass(frozen=True)
+class ClipOf:
+    """What is told of a clip whose frames are another's, changed one for one."""
+
+    source: Clip
+
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self.source.name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.source.size
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """The time stamp of each frame in seconds."""
+        return self.source.times
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.source.fps
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the reader found of the source."""
+        return self.source.facts
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+@dataclass(frozen=True)
 class ArrayClip:
     """A clip that already lies in memory: uint8 [N, H, W, 3]."""
 

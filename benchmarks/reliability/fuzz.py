@@ -207,7 +207,7 @@ def _outcome(route: Any) -> tuple[str, str]:
         named = any(part.name in line for part in (route.place, *route.place.parents[:2]))
         clear = named and line.isprintable() and len(line) < 2000
         return ("refused" if clear else "unclear"), line[:600]
-    except Exception:
+    except Exception:  # whatever is not ours is what is looked for
         return "traceback", traceback.format_exc()[-2500:]
     return "valid", ""
 

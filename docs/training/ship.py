@@ -6,8 +6,9 @@
 and `lite.safetensors` belongs into `baselines/svdnet/weights`.
 
 The evaluations are folders of `rvsd-bench evaluate` in which these weights were scored; of each the
-card keeps the means with their 95 % intervals over sources. float16 halves the file; what it
-changes in a restored frame is far below one of its 8 bits' steps.
+card keeps the means with their 95 % intervals over sources. float16 halves the file; of the
+weights that are there it changed no value of three restored clips by more than 0.07 of a step of 8
+bits.
 """
 
 from __future__ import annotations

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rvsd_bench.baselines.info import ModelInfo
 from rvsd_bench.baselines.spec import Spec
-from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.clip import Clip, ClipOf, Frame
 from rvsd_bench.errors import InputError, ModelError, Outcome
 from rvsd_bench.files import sha256_file
 from rvsd_bench.isolation.cell import Cell
@@ -56,44 +55,15 @@ class Confined:
 
     def restore(self, open_clip: Callable[[], Clip]) -> ConfinedClip:
         """Return a clip restored; `open_clip` opens it, for this process and for the model's."""
-        return ConfinedClip(self, open_clip(), open_clip)
+        return ConfinedClip(open_clip(), self, open_clip)
 
 
 @dataclass(frozen=True)
-class ConfinedClip:
+class ConfinedClip(ClipOf):
     """A clip whose frames a confined process restores as they are read, always in order."""
 
     model: Confined
-    source: Clip
     open_clip: Callable[[], Clip]
-
-    @property
-    def name(self) -> str:
-        """The name of the clip that is restored."""
-        return self.source.name
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.source.size
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """The time stamp of each frame in seconds."""
-        return self.source.times
-
-    @property
-    def fps(self) -> float:
-        """Frames per second."""
-        return self.source.fps
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the reader found."""
-        return self.source.facts
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Frame:
         """Restore the clip up to a frame and return that."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvsd_bench.clip import Clip, Frame
+from rvsd_bench.clip import Clip, ClipOf, Frame
 from rvsd_bench.files import discard
 
 SPLITS = ("train", "test")
@@ -104,38 +104,8 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Reencoded:
+class Reencoded(ClipOf):
     """A clip as it will be read back from JPEG pictures."""
-
-    source: Clip
-
-    @property
-    def name(self) -> str:
-        """The source's name."""
-        return self.source.name
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.source.size
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """The source's time stamps in seconds."""
-        return self.source.times
-
-    @property
-    def fps(self) -> float:
-        """The source's frames per second."""
-        return self.source.fps
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The source's facts."""
-        return self.source.facts
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Frame:
         return through_jpeg(self.source[index])

@@ -7,11 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rvsd_bench.baselines.info import ModelInfo, StagedRestorer, VideoRestorer
-from rvsd_bench.clip import Clip, Frame, from_torch, to_torch
+from rvsd_bench.clip import Clip, ClipOf, Frame, from_torch, to_torch
 from rvsd_bench.restoring import calling
 from rvsd_bench.restoring.tiling import Grid, Tile, plan_grid, require_tiles
 
@@ -73,15 +70,14 @@ def restore(
     if tile is None and chosen is not None:
         overlap = min(overlap, chosen // 2)
     grid = plan_grid(clip.size, model.info, chosen, overlap)
-    return RestoredClip(model, clip, grid, _step(model.info, stride), precision, device)
+    return RestoredClip(clip, model, grid, _step(model.info, stride), precision, device)
 
 
 @dataclass(frozen=True)
-class RestoredClip:
+class RestoredClip(ClipOf):
     """A clip whose frames are restored as they are read. Going through in order is fast."""
 
     model: VideoRestorer
-    source: Clip
     grid: Grid
     step: int
     """How many frames each window adds."""
@@ -89,32 +85,9 @@ class RestoredClip:
     device: str
 
     @property
-    def name(self) -> str:
-        """The name of the clip that is restored."""
-        return self.source.name
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.source.size
-
-    @property
-    def times(self) -> NDArray[np.float64]:
-        """The time stamp of each frame in seconds."""
-        return self.source.times
-
-    @property
-    def fps(self) -> float:
-        """Frames per second."""
-        return self.source.fps
-
-    @property
     def facts(self) -> dict[str, Any]:
         """What the reader found, and the name of the model."""
         return {**self.source.facts, "restored_by": self.model.info.name}
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Frame:
         position = range(len(self))[index]
