@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from fuzz import GOOD, KINDS, MEMORY_MB, damaged, run
 from mutations import INSIDE
-from readers import Route, prepare
+from readers import prepare
+from readers.clips import look
+from readers.route import Route
 
 from rvsd_bench.errors import InputError
 
@@ -98,11 +100,9 @@ def test_a_process_that_hangs_swells_or_dies_is_ended_and_told(
 
 
 def test_a_frame_that_is_no_frame_is_no_valid_result() -> None:
-    from readers import _look
-
     from rvsd_bench.clip import ArrayClip
 
     clip = ArrayClip(np.zeros((2, 4, 6, 3), np.uint8), 25.0)
-    _look(clip)
+    look(clip)
     with pytest.raises(AssertionError, match="times that are no times"):
-        _look(ArrayClip(clip.frames, float("inf")))
+        look(ArrayClip(clip.frames, float("inf")))
