@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from disk_full import Case, cases, prepare, require, stable
-from trees import command, differences, environment, left_behind, run
+from trees import command, differences, environment, left_behind, run, walk
 
 PATIENCE_S = 300.0
 
@@ -28,11 +29,9 @@ PATIENCE_S = 300.0
 def entries(out: Path) -> set[tuple[str, int]]:
     """Return the paths below a folder, temporaries too, and when they were changed."""
     found = set()
-    for path in out.rglob("*"):
-        try:
+    for path in walk(out):
+        with suppress(FileNotFoundError):  # it was renamed in the meantime
             found.add((str(path), path.lstat().st_mtime_ns))
-        except FileNotFoundError:
-            continue  # it was renamed in the meantime
     return found
 
 

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trees import command, contents, differences, environment, left_behind, make_clips, run
+from trees import command, contents, differences, environment, left_behind, make_clips, run, walk
 
 SIZE = (32, 48)
 FRAMES = 2
@@ -88,7 +88,7 @@ def kill_group(job: subprocess.Popen[bytes], out: Path, draw: random.Random) -> 
     before, until = _finished(out), time.monotonic() + PATIENCE_S
     wanted = before + draw.randrange(3)
     while job.poll() is None and time.monotonic() < until:
-        if _finished(out) > wanted or (_finished(out) >= wanted and any(out.rglob(".tmp.*"))):
+        if _finished(out) > wanted or (_finished(out) >= wanted and _writing(out)):
             time.sleep(draw.random() * 0.2)
             break
         time.sleep(0.005)
@@ -97,6 +97,10 @@ def kill_group(job: subprocess.Popen[bytes], out: Path, draw: random.Random) -> 
         os.killpg(job.pid, signal.SIGKILL)
     job.wait()
     return hit
+
+
+def _writing(out: Path) -> bool:
+    return any(path.name.startswith(".tmp.") for path in walk(out))
 
 
 def _finished(out: Path) -> int:

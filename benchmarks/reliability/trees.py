@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,12 @@ def differences(wanted: Mapping[str, bytes], found: Mapping[str, bytes]) -> list
     extra = [f"extra {name}" for name in found if name not in wanted]
     other = [f"other bytes in {name}" for name in wanted if found.get(name, b"") != wanted[name]]
     return [*missing, *extra, *(line for line in other if line[15:] in found)]
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Yield what lies below a folder, also while somebody else renames and removes it."""
+    for folder, folders, files in os.walk(root):
+        yield from (Path(folder, name) for name in (*folders, *files))
 
 
 def left_behind(root: Path) -> list[str]:
