@@ -61,6 +61,17 @@ class PartialError(RvsdBenchError):
     exit_code = 5
 
 
+def lacks_memory(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it came from, says that memory ran out.
+
+    Beside MemoryError these are errors of torch (RuntimeError on the CPU), CUDA and ONNX Runtime.
+    """
+    if error is None:
+        return False
+    told = any(words in str(error) for words in ("out of memory", "allocate memory"))
+    return told or isinstance(error, MemoryError) or lacks_memory(error.__cause__)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that does not exist, with the nearest names that do."""
     names = sorted(known)

@@ -123,6 +123,7 @@ CASES = {
     "numpy": (_frame_model("lambda x: x.numpy()"), "returned a numpy.ndarray, not a torch tensor"),
     "range": (_frame_model("lambda x: 255 * x"), r"they must lie in \[0, 1\]"),
     "raises": (_frame_model("fail"), "ValueError: no such luck"),
+    "memory": (_frame_model("lambda x: torch.empty(2**50)"), "out of memory .*restore, `tile`"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 import pytest
+import torch
 
 from rvsd_bench import cli as command_line
 from rvsd_bench.errors import (
@@ -13,6 +14,7 @@ from rvsd_bench.errors import (
     PartialError,
     RvsdBenchError,
     ValidationError,
+    lacks_memory,
     unknown,
 )
 
@@ -57,3 +59,20 @@ def test_each_error_has_its_exit_code_and_prints_one_line(
 def test_every_error_of_ours_can_be_caught_at_once() -> None:
     for kind in (InputError, OutputError, MissingError, ValidationError, PartialError):
         assert issubclass(kind, RvsdBenchError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        ValueError("Failed to allocate memory for requested buffer of size 8"),
+    ],
+)
+def test_errors_of_all_libraries_that_lack_memory_are_known(error: Exception) -> None:
+    assert lacks_memory(error)
+    wrapped = InputError("net.py cannot be run")
+    wrapped.__cause__ = error
+    assert lacks_memory(wrapped)
+    assert not lacks_memory(ValueError("no such layer")) and not lacks_memory(None)

@@ -13,7 +13,13 @@ from pathlib import Path
 from types import TracebackType
 
 from rvsd_bench.errors import InputError, ModelError
-from rvsd_bench.isolation.limits import Isolation, end_family, memory_is_short, usage
+from rvsd_bench.isolation.limits import (
+    SMALLER_TILES,
+    Isolation,
+    end_family,
+    memory_is_short,
+    usage,
+)
 
 POLL_S = 0.1
 """Seconds between two looks at what the processes use."""
@@ -112,7 +118,7 @@ class Cell:
         if not ready:
             whole = self.isolation.left_s <= 0
             limit = f"{limits.total_s:g} s of the submission" if whole else f"{limits.video_s:g} s"
-            raise ModelError(f"no frame came within the limit of {limit}", "timeout")
+            raise ModelError(f"no answer came within the limit of {limit}", "timeout")
         part = os.read(stream.fileno(), most)
         if part or or_end:
             return part
@@ -123,17 +129,18 @@ class Cell:
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            return ModelError("it closed its output and went on", "invalid")
+            return ModelError("the model closed its output and went on", "invalid")
         self._threads[-1].join(timeout=5)
         if self._verdict is not None:
             return self._verdict
         if self.unfed is not None:
             return self.unfed
         if code in (-9, 137):
-            return ModelError("the system killed it, for lack of memory most likely", "oom")
+            told = "the system killed the model, for lack of memory most likely"
+            return ModelError(f"{told}: {SMALLER_TILES}", "oom")
         signal = f"signal {code - 128}" if code > 128 else f"exit code {code}"
         told = f": {self.last_words}" if self.last_words else ""
-        return ModelError(f"it ended with {signal} before its frames were done{told}", "crash")
+        return ModelError(f"the model ended with {signal} before it was done{told}", "crash")
 
     def _feed(self, fed: Iterable[bytes]) -> None:
         stream = self._process.stdin
@@ -172,13 +179,15 @@ class Cell:
         """Return which limit is overstepped, if one is; let the system end new processes first."""
         limits, now = self.isolation.limits, usage(self._process.pid)
         if now.tasks >= limits.tasks:
-            told = f"it ran {limits.tasks} processes and threads, the most it may"
+            told = f"the model ran {limits.tasks} processes and threads, the most it may"
             return ModelError(told, "crash")
         if now.at_most > limits.memory_bytes and now.exactly() > limits.memory_bytes:
             gib = limits.memory_bytes / 2**30
-            return ModelError(f"it took more than the {gib:.3g} GiB of memory it may use", "oom")
+            told = f"the model took more than the {gib:.3g} GiB of memory it may use"
+            return ModelError(f"{told}: raise --memory-limit; {SMALLER_TILES}", "oom")
         if memory_is_short():
-            return ModelError("it left the machine next to no memory", "oom")
+            told = "the model left the machine next to no memory"
+            return ModelError(f"{told}: {SMALLER_TILES}", "oom")
         for pid in set(now.resident) - known:
             with suppress(OSError):
                 Path("/proc", str(pid), "oom_score_adj").write_text("1000")

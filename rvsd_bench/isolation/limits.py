@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SMALLER_TILES = "smaller tiles need less (--tile of restore, `tile` of its ModelInfo)"
+"""What helps a model that ran out of memory."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _LEAST_LEFT = 2**28
 """Bytes of memory that must stay free: what lies in no process is seen by nothing else."""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from rvsd_bench.baselines.info import ModelInfo, StagedRestorer, VideoRestorer
-from rvsd_bench.errors import InputError, ModelError, RvsdBenchError, unknown
+from rvsd_bench.errors import InputError, ModelError, RvsdBenchError, lacks_memory, unknown
+from rvsd_bench.isolation.limits import SMALLER_TILES
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Codes = tuple[Tensor, ...]
@@ -80,12 +81,10 @@ def _blaming(name: str, shape: list[int]) -> Iterator[None]:
         yield
     except RvsdBenchError:
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(
-            f"model {name!r} ran out of memory on a clip of shape {shape}; use smaller --tile",
-            "oom",
-        ) from error
     except Exception as error:  # a stranger's network may raise anything
+        if lacks_memory(error):
+            told = f"model {name!r} ran out of memory on a clip of shape {shape}"
+            raise ModelError(f"{told}: {SMALLER_TILES}", "oom") from error
         told = (str(error) or repr(error)).splitlines()[0]
         problem = f"{type(error).__name__}: {told}"
         raise ModelError(
