@@ -118,7 +118,7 @@ FAILURES = {
     "crash": ("import os; os.kill(os.getpid(), 11)", "signal 11"),
     "invalid": (
         "import os; os.write(max(map(int, os.listdir('/proc/self/fd')[:-1])), b'?')",
-        "no frame",
+        "something else than it was asked for",
     ),
 }
 
@@ -330,7 +330,7 @@ def test_evaluate_types_each_failure_and_scores_the_others(
     assert audits == {"half": equal, "hang": None, "big": None, "given": None}
     assert "--isolate" in manifest["command"]
     rows = (tmp_path / "run" / "per_frame.csv").read_text()
-    assert "timeout: no frame came" in rows and "oom: it took more" in rows
+    assert "timeout: no answer came" in rows and "oom: the model took more" in rows
 
 
 def test_restore_confined_writes_what_it_writes_unconfined(

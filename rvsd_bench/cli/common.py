@@ -75,7 +75,7 @@ def code_options(command: F) -> F:
             "--time-limit",
             type=positive,
             metavar="S",
-            help="Seconds for one video of a confined model.  [default: 600]",
+            help="Seconds for one video, or check, of a confined model.  [default: 600]",
         ),
         click.option(
             "--memory-limit",

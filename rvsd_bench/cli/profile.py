@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
-from rvsd_bench.cli.common import answer, json_option
+from rvsd_bench.cli.common import answer, chosen_isolation, code_options, json_option
 
 HEAD = (
     f"{'model':34} {'M param.':>9} {'GMAC/fr.':>9} {'GMAC/win.':>9} {'ms/frame':>9} {'peak MiB':>9}"
@@ -23,7 +24,7 @@ HEAD = (
     default="float32",
     show_default=True,
 )
-@click.option("--trust-code", is_flag=True, help="Run py: and torchscript: files.")
+@code_options
 @json_option
 def profile(
     models: tuple[str, ...],
@@ -32,11 +33,13 @@ def profile(
     precision: str,
     trust_code: bool,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Measure parameters, GMACs, milliseconds and memory of a frame, each MODEL by itself.
 
     Each is measured in a process of its own, so that its memory is its own. Published costs stand
-    below those of the same name, marked as reported.
+    below those of the same name, marked as reported. What a model that --isolate confines is said
+    to cost is its own word, for its code could forge it.
     """
     from rvsd_bench.baselines import parse, pick_device
     from rvsd_bench.errors import InputError
@@ -53,6 +56,7 @@ def profile(
         device=pick_device(device),
         precision=precision,
         trust_code=trust_code,
+        isolation=chosen_isolation(trust_code=trust_code, **limits),
     ):
         rows.append(row)
         if as_json:

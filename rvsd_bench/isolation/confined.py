@@ -1,12 +1,13 @@
-"""Restore clips with a model that is confined: it is given the snowy frames and gives its own."""
+"""Let a confined model work: it is given the snowy frames of a clip and gives its own."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -26,6 +27,7 @@ from rvsd_bench.isolation.sandbox import compose, require_bubblewrap
 if TYPE_CHECKING:
     from rvsd_bench.restoring.runner import Way
 
+UNASKED = "the model sent something else than it was asked for"
 _LENT = "/model"
 
 
@@ -70,31 +72,20 @@ class ConfinedClip(ClipOf):
         return next(islice(iter(self), range(len(self))[index], None))
 
     def __iter__(self) -> Iterator[Frame]:
-        spec, lent = lend(self.model.spec)
-        limits = self.model.isolation.limits
+        model = self.model
         job = {
-            "spec": str(spec),
-            "device": self.model.device,
-            "way": asdict(self.model.way) if self.model.way else {},
-            "one_thread": self.model.one_thread,
+            "act": "restore",
+            "way": asdict(model.way) if model.way else {},
+            "one_thread": model.one_thread,
             "count": len(self),
             "size": self.size,
             "fps": self.fps,
-            "tasks": limits.tasks,
         }
-        words = (sys.executable, "-I", "-m", "rvsd_bench.isolation.inside")
-        command = compose(
-            words, lent=lent, device=self.model.device, scratch_bytes=limits.scratch_bytes
-        )
-        with (
-            fenced(command, limits) as bounded,
-            Cell(bounded, self._fed(job), self.model.isolation) as cell,
-        ):
+        with working(model.spec, model.isolation, model.device, job, self._fed()) as cell:
             for _ in range(len(self)):
                 yield self._next(cell)
 
-    def _fed(self, job: dict[str, Any]) -> Iterator[bytes]:
-        yield json.dumps(job).encode() + b"\n"
+    def _fed(self) -> Iterator[bytes]:
         for frame in self.open_clip():
             yield np.ascontiguousarray(frame).tobytes()
 
@@ -105,8 +96,8 @@ class ConfinedClip(ClipOf):
             data = bytearray(cell.read(int(np.prod(shape))))
             return np.frombuffer(data, np.uint8).reshape(shape)
         if kind == FAILED:
-            raise cell.unfed or _failure(cell.read_rest(LONGEST_REASON))
-        raise ModelError("it sent something that is no frame", "invalid")
+            raise cell.unfed or failure(cell.read_rest(LONGEST_REASON))
+        raise ModelError(UNASKED, "invalid")
 
 
 def confines(spec: Spec) -> bool:
@@ -121,6 +112,25 @@ def require_confinable(spec: Spec) -> None:
             raise InputError(f"{spec}: there is no file {path}")
     require_bubblewrap()
     require_fence()
+
+
+@contextmanager
+def working(
+    spec: Spec,
+    isolation: Isolation,
+    device: str,
+    job: Mapping[str, Any],
+    fed: Iterable[bytes] = (),
+) -> Iterator[Cell]:
+    """Lend the confined process that does a job with a model; see `isolation.inside`."""
+    own, lent = lend(spec)
+    limits = isolation.limits
+    told = {**job, "spec": str(own), "device": device, "tasks": limits.tasks}
+    words = (sys.executable, "-I", "-m", "rvsd_bench.isolation.inside")
+    command = compose(words, lent=lent, device=device, scratch_bytes=limits.scratch_bytes)
+    first = json.dumps(told).encode() + b"\n"
+    with fenced(command, limits) as bounded, Cell(bounded, chain([first], fed), isolation) as cell:
+        yield cell
 
 
 def lend(spec: Spec) -> tuple[Spec, dict[str, Path]]:
@@ -141,7 +151,7 @@ def lend(spec: Spec) -> tuple[Spec, dict[str, Path]]:
     return replace(spec, name=None, target=target + attribute, options=options), lent
 
 
-def _failure(data: bytes) -> ModelError:
+def failure(data: bytes) -> ModelError:
     """Return what a confined process says of its own failure, as far as that can be believed."""
     try:
         found = json.loads(data)
@@ -150,5 +160,5 @@ def _failure(data: bytes) -> ModelError:
             raise ValueError(outcome)
         told = "".join(mark for mark in str(found["told"]) if mark.isprintable())
     except (ValueError, KeyError, TypeError, RecursionError):
-        return ModelError("it sent something that is no frame", "invalid")
+        return ModelError(UNASKED, "invalid")
     return ModelError(told, outcome)

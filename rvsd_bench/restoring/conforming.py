@@ -10,19 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rvsd_bench.baselines.info import StagedRestorer, VideoRestorer
+from rvsd_bench.baselines.loading import load
+from rvsd_bench.baselines.spec import Spec
 from rvsd_bench.clip import ArrayClip, Frame, to_torch
-from rvsd_bench.errors import RvsdBenchError
+from rvsd_bench.errors import ModelError, RvsdBenchError
+from rvsd_bench.isolation.confined import confines
+from rvsd_bench.isolation.reporting import naming, reported
 from rvsd_bench.restoring.calling import call, decode, encode, inference
 from rvsd_bench.restoring.runner import CHUNK, restore
 from rvsd_bench.restoring.tiling import plan_grid
 from rvsd_bench.seeds import stream
+
+if TYPE_CHECKING:
+    from rvsd_bench.isolation.limits import Isolation
 
 SIZES = ((45, 61), (64, 96), (1, 7))
 LARGE = (360, 640)
@@ -30,6 +37,8 @@ CLOSE = 1e-4
 """How far two answers to one question may lie apart where the arithmetic may differ."""
 HALF_PSNR = 40.0
 """What 16 bits must keep of an answer, in dB against that of float32."""
+_ALWAYS = ("odd sizes", "any length", "repeatable", "batch", "input untouched", "range")
+_ORDER = (*_ALWAYS, "stages", "bfloat16", "640 x 360")
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,43 @@ def findings(
             yield Finding(name, True, check())
         except (RvsdBenchError, _BrokenError) as error:
             yield Finding(name, False, str(error))
+
+
+def findings_of(
+    spec: Spec,
+    *,
+    device: str = "cpu",
+    quick: bool = False,
+    isolation: Isolation | None = None,
+    trust_code: bool = False,
+) -> Iterator[Finding]:
+    """Yield the findings on a model that is loaded for it; with an isolation, where it is confined.
+
+    The checks run in the model's own process: what a confined one finds is its own word. Raises
+    ModelError for one that fails, takes too much, or reports other findings than there can be.
+    """
+    if isolation is None or not confines(spec):
+        model = load(spec, device=device, trust_code=trust_code)
+        yield from findings(model, device=device, quick=quick)
+        return
+    with naming(spec):
+        job = {"act": "conform", "quick": quick}
+        told = reported(Finding, spec, isolation, device, job)
+        yield from _in_order(told, quick=quick)
+
+
+def _in_order(told: Iterator[Finding], *, quick: bool) -> Iterator[Finding]:
+    """Yield findings; raise ModelError for one out of order, or if one that is due never comes."""
+    due = list(_ORDER)
+    missing = dict.fromkeys(_ALWAYS if quick else (*_ALWAYS, _ORDER[-1]))
+    for finding in told:
+        if finding.check not in due:
+            raise ModelError("it reported a check that was not due", "invalid")
+        del due[: due.index(finding.check) + 1]
+        missing.pop(finding.check, None)
+        yield finding
+    if missing:
+        raise ModelError(f"it reported nothing of {', '.join(missing)}", "invalid")
 
 
 def snowy(count: int, size: tuple[int, int], name: str = "a") -> ArrayClip:

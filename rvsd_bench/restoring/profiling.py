@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -23,10 +23,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rvsd_bench.baselines.info import StagedRestorer, VideoRestorer
 from rvsd_bench.baselines.learned import count_parameters
-from rvsd_bench.errors import InputError
+from rvsd_bench.baselines.loading import load
+from rvsd_bench.baselines.spec import Spec, parse
+from rvsd_bench.errors import InputError, ModelError
+from rvsd_bench.isolation.confined import confines
+from rvsd_bench.isolation.reporting import naming, reported
 from rvsd_bench.restoring.calling import inference, require_precision
 from rvsd_bench.restoring.runner import CHUNK, CONTEXT
 from rvsd_bench.restoring.tiling import plan_grid
+
+if TYPE_CHECKING:
+    from rvsd_bench.isolation.limits import Isolation
 
 MIB = 2**20
 MOST_REPEATS = 1000
@@ -85,39 +92,58 @@ def profile_apart(
     device: str = "cpu",
     precision: str = "float32",
     trust_code: bool = False,
+    isolation: Isolation | None = None,
 ) -> Iterator[Profile]:
     """Measure models one after the other, each in a fresh process: its memory is its own.
 
-    Yields a row for each; raises what loading or running a model raises, and InputError for a
-    model whose process is killed.
+    With an isolation, those that come in files are confined, and what they cost is their own word.
+    Yields a row for each; raises what loading or running a model raises, InputError for a model
+    whose process is killed, and ModelError for a confined one that fails or takes too much.
     """
-    context = multiprocessing.get_context("spawn")
-    measure = partial(
-        _load_and_profile, size=size, device=device, precision=precision, trust_code=trust_code
-    )
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
-        answers = pool.map(measure, specs)
-        for spec in specs:
-            try:
-                yield next(answers)
-            except BrokenProcessPool as error:
-                raise InputError(
-                    f"{spec}: the system ended its process, for lack of memory most likely; use a "
-                    "smaller --size"
-                ) from error
+    way: dict[str, Any] = {"size": size, "precision": precision}
+    for text in specs:
+        spec = parse(text)
+        if isolation is not None and confines(spec):
+            yield _profile_confined(spec, isolation, device, way)
+        else:
+            yield _profile_in_process(text, device=device, trust_code=trust_code, **way)
 
 
-def _load_and_profile(
+def load_and_profile(
     spec: str, *, size: tuple[int, int], device: str, precision: str, trust_code: bool
 ) -> Profile:
-    from rvsd_bench.baselines import load, parse
-
+    """Load the model that a spec names and measure it, in this process; see `profile`."""
     model = load(spec, device=device, trust_code=trust_code)
     require_precision(model.info, precision)
     named = parse(spec)
     return profile(
         model, method=named.name or named.short, size=size, device=device, precision=precision
     )
+
+
+def _profile_in_process(spec: str, **way: Any) -> Profile:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            return pool.submit(load_and_profile, spec, **way).result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                f"{spec}: the system ended its process, for lack of memory most likely; use a "
+                "smaller --size"
+            ) from error
+
+
+def _profile_confined(
+    spec: Spec, isolation: Isolation, device: str, way: Mapping[str, Any]
+) -> Profile:
+    job = {"act": "profile", "way": way, "threads": torch.get_num_threads()}
+    with naming(spec):
+        rows = list(islice(reported(Profile, spec, isolation, device, job), 2))
+        if len(rows) != 1:
+            raise ModelError("it reported more or less than one row", "invalid")
+    height, width = way["size"]
+    given = {"height": height, "width": width, "precision": way["precision"]}
+    return replace(rows[0], method=spec.name or spec.short, **given)
 
 
 def profile(
