@@ -16,6 +16,7 @@ from rvsd_bench.data.pairing import names, pair
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES, image_files, tree_digest
 from rvsd_bench.media.images import Header, read_size
+from rvsd_bench.texts import require_text, shortened
 
 Told: TypeAlias = tuple[str, str]
 """The code of a fault, and its message."""
@@ -122,6 +123,7 @@ def open_submission(root: Path | str, split: str = "test") -> Submission:
         folder = path.is_dir()
         if path.name.startswith(".") or not (folder or is_video(path) or _is_picture(path)):
             continue
+        require_text(path.name, f"{shortened(str(home))}: the video")
         name = (path.name if folder else path.stem).casefold()
         if name in places:
             raise InputError(f"{home} holds one video twice: {places[name].name} and {path.name}")

@@ -5,6 +5,7 @@ Nothing here imports torch before a model runs, so that names and licences can b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -81,6 +82,13 @@ class ModelInfo:
             )
         if self.multiple < 1 or self.min_size < 1:
             raise InputError(f"model {self.name!r}: multiple and min_size must be at least 1")
+        try:  # now, and not when the tables are written
+            told = {**vars(self), "facts": dict(self.facts)}
+            json.dumps(told, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"model {self.name!r}: its info cannot be written as JSON: {error}"
+            ) from error
 
 
 class VideoRestorer(Protocol):

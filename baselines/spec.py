@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from rvsd_bench import registry
 from rvsd_bench.errors import InputError, unknown
+from rvsd_bench.texts import require_text
 
 SCHEMES = ("frames", "py", "onnx", "torchscript", "spandrel")
 _SUFFIXES = {".py": "py", ".onnx": "onnx", ".pth": "spandrel"}
@@ -76,6 +77,7 @@ def parse(text: str) -> Spec:
     frames, a `.py` file a factory, an `.onnx` file a graph, a `.pth` file weights that spandrel may
     know; a registered name always wins.
     """
+    require_text(text, "model")
     named = _NAME.fullmatch(text)
     name, rest = (named[1].strip(), named[2]) if named else (None, text)
     target, _, query = rest.partition("?")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rvsd_bench.errors import InputError, OutputError
+from rvsd_bench.texts import require_text, shortened
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 """The suffixes, in lower case, of files that count as frames."""
@@ -53,7 +54,7 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List a folder's image files in natural order; refuse one that is a symbolic link.
+    """List a folder's image files in natural order; refuse a symbolic link, and a name of no text.
 
     Files of any other kind (Thumbs.db, .DS_Store, notes) and hidden files are passed over.
     """
@@ -68,6 +69,7 @@ def image_files(folder: Path) -> list[Path]:
                     "files themselves: copy them in"
                 )
             if entry.is_file():
+                require_text(entry.name, f"{shortened(str(folder))}: the file")
                 found.append(folder / entry.name)
     return sorted(found, key=lambda path: natural_key(path.name))
 
@@ -109,7 +111,8 @@ def tree_digest(root: Path) -> str:
 
 
 def _digest_lines(named: Iterator[tuple[str, str]]) -> str:
-    return sha256_bytes("".join(f"{name}\0{digest}\n" for name, digest in sorted(named)).encode())
+    lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(named))
+    return sha256_bytes(lines.encode(errors="surrogateescape"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,20 +1,26 @@
-"""Read JSON that anybody may have written, and quote what anybody wrote in one short line."""
+"""Read JSON that anybody may have written, quote what anybody wrote, refuse what is no text."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
+from rvsd_bench.errors import InputError
+
 LONGEST_QUOTE = 80
 """Characters of a value that a message repeats."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Where JSON may hold a surrogate: two of them are a character, one alone is none."""
 
 
 def read_json(path: Path) -> Any:
     """Return what a JSON file holds; raise ValueError or OSError, in one line, if it is none.
 
-    Refused are also numbers that are not finite, and values nested too deep for the parser.
+    Refused are also numbers that are not finite, halves of characters, and values nested too deep
+    for the parser.
     """
     return parse_json(path.read_text(encoding="utf-8"))
 
@@ -22,9 +28,12 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str) -> Any:
     """Return what a JSON text holds; raise ValueError as `read_json` does."""
     try:
-        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+        value = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError("its values are nested too deep") from None
+    if _HALF.search(text) and not is_text(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("it holds a half of a character, which cannot be written again")
+    return value
 
 
 def brief(value: Any) -> str:
@@ -46,6 +55,19 @@ def shortened(text: str) -> str:
 def is_text(text: str) -> bool:
     """Tell whether a text can be written as UTF-8; the name of a file may be any bytes."""
     return not any("\ud800" <= mark <= "\udfff" for mark in text)
+
+
+def require_text(name: str, what: str) -> None:
+    """Raise InputError for a name that is no text, before work is done that could not be told."""
+    if not is_text(name):
+        raise InputError(f"{what} {brief(name)} is no text in UTF-8: rename it")
+
+
+def writable(text: str) -> str:
+    """Return a text that can be written: halves of characters, of which a stranger's error may
+    consist, become their codes.
+    """
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _finite(text: str) -> float:

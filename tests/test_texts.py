@@ -16,6 +16,11 @@ from rvsd_bench.texts import LONGEST_QUOTE, brief, parse_json, read_json, shorte
 DEEP = "[" * 100_000
 
 
+def test_halves_of_characters_are_a_character_if_they_are_two_and_text_if_they_are_quoted() -> None:
+    assert parse_json(r'["\ud83c\udf28"]') == ["\U0001f328"]
+    assert parse_json(r'["\\ud83c"]') == [r"\ud83c"]
+
+
 def test_json_is_what_the_json_module_reads(tmp_path: Path) -> None:
     tree = {"a": [1, -2.5e-3, None, True, "föhn\n"], "b": {}}
     (tmp_path / "a.json").write_text(json.dumps(tree))
@@ -32,6 +37,8 @@ def test_json_is_what_the_json_module_reads(tmp_path: Path) -> None:
         ("[1e999]", "'1e999', which is no finite number"),
         ("9" * 5000, "4300 digits"),
         ("{", "Expecting"),
+        (r'{"a": ["\uDcff"]}', "half of a character"),
+        (r'{"\ud83d": 1}', "half of a character"),
     ],
 )
 def test_what_no_reader_can_work_with_is_a_value_error_of_one_line(text: str, told: str) -> None:

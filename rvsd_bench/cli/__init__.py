@@ -11,6 +11,7 @@ import click
 
 from rvsd_bench import __version__
 from rvsd_bench.errors import InputError, OutputError, RvsdBenchError
+from rvsd_bench.texts import require_text
 
 # Command -> module that holds a click command of that name ("list" -> `list_`), and the line for
 # `--help`. The modules are imported only when their command runs.
@@ -42,6 +43,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class _LazyGroup(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for word in args:  # of bytes that are no UTF-8; half of the commands could not write it
+            require_text(word, "argument")
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

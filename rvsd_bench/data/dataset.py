@@ -16,7 +16,7 @@ from rvsd_bench.data.layouts import Place
 from rvsd_bench.data.pairing import Pairing
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import image_files
-from rvsd_bench.texts import brief, is_text, read_json, shortened
+from rvsd_bench.texts import read_json, require_text, shortened
 
 DEFAULT_FPS = 25.0
 
@@ -104,6 +104,8 @@ def load(
     Pictures that lie loose in a paired dataset are clips of one frame each. Raises InputError if
     nothing is found, a split is absent, or a frame has no mate (with the names of both sides).
     """
+    name = Path(root).resolve().name
+    require_text(name, "the dataset")
     found, places = layouts.find(Path(root), layout)
     if split_file is not None:
         places = split_by(places, Path(split_file))
@@ -117,7 +119,6 @@ def load(
         pairing.refuse_alone(f"{root}: clip {place.split}/{place.name}", mates)
         assert video is not None
         videos.append(video)
-    name = Path(root).resolve().name
     return Dataset(Path(root), name, found.name, found.paired, tuple(videos))
 
 
@@ -220,8 +221,6 @@ def _survey_files(place: Place, paired: bool) -> tuple[Video | None, Pairing]:
 
 def _describe(place: Place, frame_ids: tuple[str, ...]) -> Video:
     assert place.snowy is not None
-    if not is_text(text := "/".join((place.name, *frame_ids))):
-        raise InputError(f"{brief(str(place.snowy))}: {brief(text)} is no name in UTF-8: rename it")
     meta = _meta(place)
     layers = place.home / "layers" / place.name
     return Video(

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from rvsd_bench.data.pairing import Pairing, last_number, pair
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.files import IMAGE_SUFFIXES, image_files, natural_key
+from rvsd_bench.texts import require_text, shortened
 
 _DEPTH = 6  # Snow100K's own archive nests this deep: media/jdway/GameSSD/overlapping/test/<set>
 _SPLIT = re.compile(r"(?:^|[-_])(train|test|val)(?:ing|set|idation)?[0-9]*$", re.IGNORECASE)
@@ -88,7 +89,8 @@ class Layout:
 def find(root: Path, layout: str = "auto") -> tuple[Layout, list[Place]]:
     """Return the layout of a dataset and the place of each of its clips, in natural order.
 
-    Raises InputError if nothing is found, or two clips of a split have the same name.
+    Raises InputError if nothing is found, two clips of a split have the same name, or a name is no
+    text.
     """
     if layout not in names():
         raise unknown("layout", layout, names())
@@ -105,6 +107,8 @@ def find(root: Path, layout: str = "auto") -> tuple[Layout, list[Place]]:
                 break
             places.sort(key=lambda place: (place.split, natural_key(place.name)))
             _refuse_twins(places)
+            for side in (side for place in places for side in (place.snowy, place.clean) if side):
+                require_text(str(side.relative_to(tree.root)), f"{shortened(str(root))}: the clip")
             return candidate, places
     expected = "; ".join(f"{c.name}: {c.summary}" for c in LAYOUTS if layout in ("auto", c.name))
     raise InputError(

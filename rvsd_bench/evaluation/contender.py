@@ -23,6 +23,7 @@ from rvsd_bench.evaluation.videotask import VideoTask, stamp
 from rvsd_bench.files import stage_bytes
 from rvsd_bench.media.images import encode_png
 from rvsd_bench.metrics.temporal import Moment, Step
+from rvsd_bench.texts import writable
 
 LONGEST_REASON = 500
 """Characters of an error that are kept; a stranger's model may say anything."""
@@ -223,7 +224,7 @@ def told(error: Exception) -> str:
     text = str(error) if isinstance(error, RvsdBenchError) else f"{type(error).__name__}: {error}"
     if outcome := outcome_of(error):
         text = f"{outcome}: {text}"
-    return next(iter(text.splitlines()), "")[:LONGEST_REASON] or type(error).__name__
+    return writable(next(iter(text.splitlines()), "")[:LONGEST_REASON]) or type(error).__name__
 
 
 def outcome_of(error: Exception) -> str:

@@ -29,6 +29,7 @@ from rvsd_bench.files import digest_of
 from rvsd_bench.isolation.limits import Isolation
 from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
 from rvsd_bench.jobs.notes import Note, read_notes, remove_notes, require_all, write_note
+from rvsd_bench.texts import writable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -344,6 +345,6 @@ def _score(
             if isinstance(result.error, OutputError):
                 raise result.error  # the disk is full, or closed: for the others as well
             if result.error is not None:
-                died[result.id] = str(result.error)
+                died[result.id] = writable(str(result.error))
                 report(f"error: video {result.id}: {result.error}")
     return died

@@ -19,6 +19,7 @@ from rvsd_bench.errors import InputError
 from rvsd_bench.files import sha256_bytes, tree_digest
 from rvsd_bench.isolation.confined import Confined, confines, require_confinable
 from rvsd_bench.isolation.limits import Isolation
+from rvsd_bench.texts import writable
 
 if TYPE_CHECKING:
     from rvsd_bench.baselines.frames import Submission
@@ -200,7 +201,7 @@ def _from_spec_or_broken(
             digest=None,
             device=device,
             spec=spec,
-            broken=str(error),
+            broken=writable(str(error)),
         )
 
 

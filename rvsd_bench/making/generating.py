@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
 from rvsd_bench.making.publishing import make_video
 from rvsd_bench.making.stored import CONTAINERS, DEGRADED, SPLITS, StoredVideo
+from rvsd_bench.texts import require_text
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, Scene
@@ -228,6 +230,8 @@ def _jobs(
         "weather": options.weather,
         "degrade": _told_degradation(options.degrade),
     }
+    for name, value in (shared | {"depth": sorted(depths.values())}).items():
+        require_text(json.dumps(value, ensure_ascii=False), name)
     return [
         Job(
             out,

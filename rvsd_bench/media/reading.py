@@ -18,6 +18,7 @@ from rvsd_bench.files import IMAGE_SUFFIXES, image_files, natural_key
 from rvsd_bench.files import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from rvsd_bench.media.folders import open_folder
 from rvsd_bench.media.images import LARGEST_SIDE
+from rvsd_bench.texts import require_text
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def find_clips(inputs: Sequence[Path]) -> list[Path]:
 
     A file is a clip; a folder that holds images is one clip; any other folder stands for the video
     files and folders of frames directly inside it. A picture `<stem>_depth` beside a clip is its
-    depth map, and no frame.
+    depth map, and no frame. Raises InputError for a clip whose name is no text.
     """
     found: list[Path] = []
     for path in inputs:
@@ -151,6 +152,9 @@ def find_clips(inputs: Sequence[Path]) -> list[Path]:
         if not inside:
             raise InputError(f"{path} holds neither frames nor video files")
         found += [clip for clip in inside if clip not in found]
+    for clip in found:
+        for name in (clip.absolute().name, clip.resolve().name):
+            require_text(name, "the clip")
     return found
 
 
