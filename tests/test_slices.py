@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -279,16 +280,17 @@ def test_the_damage_that_comes_first_is_told(tmp_path: Path) -> None:
     broken = path.read_bytes()
     path.write_bytes(broken[:-10])
     assert "frame 3 does not match its checksums" in refusal(path)
-    path.write_bytes(broken[: whole.index(packets(path)[1][1])])
-    assert "too early (near frame 1)" in refusal(path)
+    path.write_bytes(flipped(broken, whole.index(packets(path)[1][1])))
+    assert "a checksum does not match (near frame 0)" in refusal(path)
 
 
 def test_frames_are_kept_in_their_order_where_time_stamps_say_nothing(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.mkv", muxer="bare", level="3", slices="4", slicecrc="1")
     last = packets(path)[1][5]
     data = path.read_bytes()
-    stamp = data.index(last) - 3  # behind it, one byte of flags
-    path.write_bytes(data[:stamp] + bytes(2) + data[stamp + 2 :])
+    at = data.index(last) - 3  # milliseconds from the cluster's start; one byte of flags follows
+    (stamp,) = struct.unpack(">h", data[at : at + 2])
+    path.write_bytes(data[:at] + struct.pack(">h", stamp - 200) + data[at + 2 :])
     break_slice(path, 4, 0)
     clip = open_video(path, allow_partial=True)
     assert not clip.index.seekable

@@ -53,11 +53,9 @@ def _slices(packet: bytes, footer: int) -> list[tuple[int, int]] | None:
     found, end = [], len(packet)
     while end > footer:
         at = end - footer
-        length = int.from_bytes(packet[at : at + _LENGTH], "big")
-        if not 0 < length <= at:
-            return None
-        found.append((at - length, end))
-        end = at - length
+        first = at - int.from_bytes(packet[at : at + _LENGTH], "big")
+        found.append((first, end))
+        end = first
     return found if end == 0 else None
 
 
