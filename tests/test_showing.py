@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,15 @@ import cv2
 import numpy as np
 import pytest
 
-from rvsd_bench.evaluation import showing
+from rvsd_bench.clip import Frame
+from rvsd_bench.errors import ModelError
+from rvsd_bench.evaluation import drawing, showing
 from rvsd_bench.evaluation.drawing import ERROR_LEVELS, error_map, sheet
 from rvsd_bench.evaluation.evaluating import Evaluation, evaluate
 from rvsd_bench.evaluation.runfiles import FrameScores, Part
 from rvsd_bench.evaluation.showing import extremes, pictured, show
 from rvsd_bench.evaluation.tabulating import Gathered
+from rvsd_bench.isolation.confined import ConfinedClip
 from rvsd_bench.media.images import read_image, write_png
 
 SNOW = {"00000": (30, 5, 20, 10, 25), "00001": (8, 8)}
@@ -181,3 +185,75 @@ def test_frames_that_are_not_the_scored_ones_are_left_out_and_told(
     assert "f0/truth.jpg" in files and "f1/input.jpg" in files
     assert not [name for name in files if name in ("f0/input.jpg", "f0/errors/identity.webp")]
     assert "loop/input.webp" not in files
+
+
+def _pictures(run: Path) -> dict[str, bytes]:
+    root = run / "pictures"
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*.*")}
+
+
+def _confine(monkeypatch: pytest.MonkeyPatch, *, fails_at: int | None = None) -> list[str]:
+    """Let identity be a model that gives frames in order alone; return where it was begun."""
+    begun: list[str] = []
+
+    class InTurn(ConfinedClip):
+        def __getitem__(self, index: int) -> Frame:
+            raise AssertionError("restores all that lies before a frame")
+
+        def __iter__(self) -> Iterator[Frame]:
+            begun.append(self.name)
+            for index, frame in enumerate(self.source):
+                if index == fails_at:
+                    raise ModelError("too much", "oom")
+                yield frame
+
+    def confined(method: Any, video: Any, snowy: Any, clean: Any) -> InTurn:
+        return InTurn(snowy, SimpleNamespace(), lambda: snowy)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(drawing, "restored", confined)
+    return begun
+
+
+def test_a_confined_model_goes_through_a_video_once_for_all_its_pictures(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, level in ((0, 12), (4, 30)):  # now nobody asks for f3
+        path = data / "test" / "snow" / "00000" / f"f{index}.png"
+        write_png(path, np.full((24, 48, 3), GREY + level, np.uint8))
+    _shown(data, tmp_path / "plain", "identity")
+    begun = _confine(monkeypatch)
+    monkeypatch.setattr(showing, "LOOP_FRAMES", 2)  # the others are reached by passing frames over
+    _, said = _shown(data, tmp_path / "confined", "identity")
+    assert said == [] and sorted(begun) == ["00000", "00001"]
+    plain, confined = _pictures(tmp_path / "plain"), _pictures(tmp_path / "confined")
+    stills = {name for name in plain if name.endswith(("identity.jpg", "errors/identity.webp"))}
+    assert len(stills) > 8 and all(confined[name] == plain[name] for name in stills)
+
+
+def test_what_a_confined_model_gave_before_it_failed_is_drawn(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = evaluate(["identity"], data, out=tmp_path / "run", metrics=["psnr"])
+    shutil.rmtree(tmp_path / "run" / "pictures")
+    begun = _confine(monkeypatch, fails_at=2)
+    said: list[str] = []
+    show(Gathered(found.plan, tmp_path / "run", found.results, {}), report=said.append)
+    assert said == ["no picture: video 00000: identity: stopped at frame 2: oom: too much"]
+    files = _index(tmp_path / "run")["00000"]["files"]
+    assert {"f0/identity.jpg", "f1/identity.jpg"} < set(files) and "f2/identity.jpg" not in files
+    assert sorted(begun) == ["00000", "00001"]
+
+
+def test_a_frame_that_cannot_be_read_leaves_the_others_drawn(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = evaluate(["identity"], data, out=run, metrics=["psnr"])
+    shutil.rmtree(run / "pictures")
+    truth = data / "test" / "clean" / "00000" / "f0.png"
+    truth.write_bytes(truth.read_bytes()[:-24])  # its header still says how large it is
+    said: list[str] = []
+    show(Gathered(found.plan, run, found.results, {}), report=said.append)
+    assert said and all("f0.png" in line for line in said)
+    files = _index(run)["00000"]["files"]
+    assert {"f0/input.jpg", "f0/identity.jpg", "f1/truth.jpg", "f2/truth.jpg"} < set(files)
+    assert "loop/identity.webp" in files
+    assert not {"f0/truth.jpg", "f0/errors/identity.webp", "loop/truth.webp"} & set(files)

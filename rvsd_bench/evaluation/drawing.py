@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.data.dataset import Video, open_clean, open_snowy
-from rvsd_bench.errors import InputError, OutputError
-from rvsd_bench.evaluation.contender import pixels_sha256, told
+from rvsd_bench.errors import InputError
+from rvsd_bench.evaluation.contender import InOrder, pixels_sha256, told
 from rvsd_bench.evaluation.environment import settled
 from rvsd_bench.evaluation.methods import Method, restored
 from rvsd_bench.files import make_folder, sha256_bytes, write_bytes
+from rvsd_bench.isolation.confined import ConfinedClip
 from rvsd_bench.media.images import encode_jpeg, encode_webp
 
 LARGE_SIDE, SMALL_SIDE, LOOP_SIDE = 800, 400, 320
@@ -80,17 +82,11 @@ def draw(drawing: Drawing) -> tuple[dict[str, str], list[str]]:
     faults: dict[str, None] = {}
     with settled():
         for of in drawing.digests:
-            for files in _sittings(drawing, of):
-                try:
-                    for wanted, data in _drawn(drawing, of, files):
-                        path = drawing.folder / wanted.name
-                        make_folder(path.parent)
-                        write_bytes(path, data)
-                        done[wanted.name] = drawing.key(wanted)
-                except OutputError:  # the disk is full, or closed: for the others as well
-                    raise
-                except Exception as error:  # a stranger's model may raise anything
-                    faults[f"{of}: {told(error)}"] = None
+            for wanted, data in _drawn(drawing, of, faults):
+                path = drawing.folder / wanted.name
+                make_folder(path.parent)
+                write_bytes(path, data)
+                done[wanted.name] = drawing.key(wanted)
     return done, list(faults)
 
 
@@ -118,33 +114,66 @@ def sheet(frames: Sequence[Frame]) -> Frame:
     return canvas
 
 
-def _sittings(drawing: Drawing, of: str) -> list[list[Wanted]]:
-    """Return the files of one side or method, together where they need the same frames."""
-    found: dict[tuple[int, ...], list[Wanted]] = {}
-    for wanted in drawing.wanted:
-        if wanted.of == of:
-            found.setdefault(wanted.frames, []).append(wanted)
-    return list(found.values())
+@dataclass
+class _Frames:
+    """The frames of one side or method, to be asked for in rising order."""
+
+    drawing: Drawing
+    of: str
+    looped: int
+    """The first so many, all of them wanted, are read in order: a model restores each once."""
+    _next: int = 0
+
+    @cached_property
+    def _clip(self) -> Clip:
+        return _open(self.drawing, self.of)
+
+    @cached_property
+    def _ordered(self) -> InOrder:
+        return InOrder(self._clip)
+
+    def read(self, index: int) -> Frame:
+        """Return a frame; a confined model restores those before it on the way."""
+        if index >= self.looped and not isinstance(self._clip, ConfinedClip):
+            return self._clip[index]
+        before, self._next = self._next, index + 1
+        for passed in range(before, index):
+            self._ordered.read(passed)
+        return self._ordered.read(index)
 
 
-def _drawn(drawing: Drawing, of: str, files: Sequence[Wanted]) -> Iterator[tuple[Wanted, bytes]]:
-    """Yield the files that need the same frames, encoded."""
-    frames = files[0].frames
-    clip = _open(drawing, of)
-    if files[0].kind == "loop":  # the first so many: in order a model restores each of them once
-        inside = zip(frames, clip)
-        shown = (_shrunk(_same(drawing, of, i, frame), LOOP_SIDE) for i, frame in inside)
-        (wanted,) = files
-        yield wanted, encode_webp(sheet(list(shown)), LOOP_QUALITY)
-        return
-    frame = _same(drawing, of, frames[0], clip[frames[0]])
-    for wanted in files:
-        if wanted.kind == "error":
-            truth = _same(drawing, "truth", frames[0], _open(drawing, "truth")[frames[0]])
-            yield wanted, encode_webp(error_map(frame, truth, side=SMALL_SIDE), ERROR_QUALITY)
-            continue
-        side, quality = (LARGE_SIDE, LARGE_QUALITY) if wanted.large else (SMALL_SIDE, SMALL_QUALITY)
-        yield wanted, encode_jpeg(_shrunk(frame, side), quality)
+def _drawn(drawing: Drawing, of: str, faults: dict[str, None]) -> Iterator[tuple[Wanted, bytes]]:
+    """Yield the files of one side or method, encoded; each frame is opened once, in rising order.
+
+    What goes wrong with a frame is added to the faults, and the others are drawn.
+    """
+    files = [wanted for wanted in drawing.wanted if wanted.of == of]
+    files.sort(key=lambda wanted: wanted.kind == "error")  # these fail where the truth is damaged
+    moving: list[Frame] = []
+    looped = max((len(wanted.frames) for wanted in files if wanted.kind == "loop"), default=0)
+    frames = _Frames(drawing, of, looped)
+    for index in sorted({index for wanted in files for index in wanted.frames}):
+        try:
+            frame = _same(drawing, of, index, frames.read(index))
+            for wanted in files:
+                if index in wanted.frames and wanted.kind != "loop":
+                    yield wanted, _still(drawing, wanted, frame)
+                elif index in wanted.frames:
+                    moving.append(_shrunk(frame, LOOP_SIDE))
+                    if len(moving) == len(wanted.frames):
+                        yield wanted, encode_webp(sheet(moving), LOOP_QUALITY)
+        except Exception as error:  # a stranger's model may raise anything
+            faults[f"{of}: {told(error)}"] = None
+
+
+def _still(drawing: Drawing, wanted: Wanted, frame: Frame) -> bytes:
+    """Return a picture of a frame, or of its error, encoded."""
+    if wanted.kind == "error":
+        (index,) = wanted.frames
+        truth = _same(drawing, "truth", index, _open(drawing, "truth")[index])
+        return encode_webp(error_map(frame, truth, side=SMALL_SIDE), ERROR_QUALITY)
+    side, quality = (LARGE_SIDE, LARGE_QUALITY) if wanted.large else (SMALL_SIDE, SMALL_QUALITY)
+    return encode_jpeg(_shrunk(frame, side), quality)
 
 
 def _open(drawing: Drawing, of: str) -> Clip:
