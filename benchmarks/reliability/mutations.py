@@ -185,7 +185,7 @@ _ELEMENTS = (
 
 
 def _matroska(data: bytes, draw: Draw) -> bytes:
-    """Change an element of a Matroska file, and make the checksums of its clusters anew."""
+    """Change an element of a Matroska file, and make the checksums of its elements anew."""
     name = _ELEMENTS[int(draw.integers(len(_ELEMENTS)))]
     found = [m.start() for m in re.finditer(re.escape(name), data)] or [0]
     at = found[int(draw.integers(len(found)))] + len(name) + int(draw.integers(0, 12))
@@ -195,11 +195,23 @@ def _matroska(data: bytes, draw: Draw) -> bytes:
         changed = bytearray(data[:at] + number + data[at + size :])
     else:
         changed = bytearray(_flip(data, (), draw))
-    for match in re.finditer(rb"\x1f\x43\xb6\x75(\x01.{7})\xbf\x84", bytes(changed), re.DOTALL):
-        end = match.end() - 2 + (int.from_bytes(match[1], "big") & ((1 << 56) - 1))
-        body = bytes(changed[match.end() + 4 : end])
-        changed[match.end() : match.end() + 4] = zlib.crc32(body).to_bytes(4, "little")
+    _forge(changed)
     return bytes(changed)
+
+
+_CHECKED = re.compile(
+    rb"(?:\x1f\x43\xb6\x75|\x11\x4d\x9b\x74|\x15\x49\xa9\x66|\x16\x54\xae\x6b|\x1c\x53\xbb\x6b|"
+    rb"\x12\x54\xc3\x67)([\x80-\xff]|[\x40-\x7f].|[\x20-\x3f]..|[\x10-\x1f].{3}|\x01.{7})\xbf\x84",
+    re.DOTALL,
+)
+"""Elements that begin with a checksum over what follows in them."""
+
+
+def _forge(data: bytearray) -> None:
+    for head in _CHECKED.finditer(bytes(data)):
+        size = int.from_bytes(head[1], "big") & ((1 << 7 * len(head[1])) - 1)
+        body = data[head.end() + 4 : head.end(1) + size]
+        data[head.end() : head.end() + 4] = zlib.crc32(body).to_bytes(4, "little")
 
 
 def _zip(data: bytes, draw: Draw) -> bytes:
