@@ -63,7 +63,9 @@ def evil(marker: Path) -> dict[str, bytes]:
             "pathlib", "Path.touch", _call("pathlib", "Path", path)
         ),
     }  # fmt: skip
-    return {name: b"\x80\x02" + opcodes + b"." for name, opcodes in found.items()}
+    dotted = {"a path that touches itself"}  # such names are followed from protocol 4 on
+    heads = {name: b"\x80\x04" if name in dotted else b"\x80\x02" for name in found}
+    return {name: heads[name] + opcodes + b"." for name, opcodes in found.items()}
 
 
 def runs(data: bytes, marker: Path) -> bool:
