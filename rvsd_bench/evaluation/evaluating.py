@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,17 +15,17 @@ from rvsd_bench.columns import FLAGS, LEADERBOARD, NUMBERS, PER_FRAME, PER_VIDEO
 from rvsd_bench.errors import InputError, OutputError, PartialError
 from rvsd_bench.evaluation import recording, tabulating
 from rvsd_bench.evaluation.folder import UNPACKED, clear, open_folder, require_ours
+from rvsd_bench.evaluation.inspecting import inspect, look_closer, pending
 from rvsd_bench.evaluation.planning import Plan
 from rvsd_bench.evaluation.request import Request
 from rvsd_bench.evaluation.scoring import score_video
 from rvsd_bench.evaluation.showing import show
-from rvsd_bench.evaluation.submissions import examine, find_faults
 from rvsd_bench.evaluation.tabulating import Gathered, Result, gather
 from rvsd_bench.evaluation.validation import Problem
-from rvsd_bench.evaluation.videotask import VideoTask, is_done
+from rvsd_bench.evaluation.videotask import VideoTask
 from rvsd_bench.files import digest_of
 from rvsd_bench.isolation.limits import Isolation
-from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
+from rvsd_bench.jobs import Shard, Task, Track, in_process, parse_shard, run_tasks, untracked
 from rvsd_bench.jobs.notes import Note, read_notes, remove_notes, require_all, write_note
 from rvsd_bench.texts import writable
 
@@ -143,57 +141,24 @@ def evaluate(
     numbers do not depend on `workers`.
     """
     request = Request(
-        tuple(models),
-        str(data),
-        protocol,
-        split,
-        str(split_file) if split_file else None,
-        tuple(metrics) if metrics else None,
-        backend,
-        str(weights) if weights else None,
-        tuple(weights_allow),
-        skip_missing,
-        device,
-        limit,
-        allow_untrained,
-        trust_code,
-        isolation,
+        tuple(models), str(data), protocol, split, str(split_file) if split_file else None,
+        tuple(metrics) if metrics else None, backend, str(weights) if weights else None,
+        tuple(weights_allow), skip_missing, device, limit, allow_untrained, trust_code, isolation,
         save_frames,
-    )
-    home = Path(out) / UNPACKED if out and not dry_run else None
+    )  # fmt: skip
+    place = Path(out) if out else None
+    work = _Work(place, parse_shard(shard), workers, executor, timeout_s, force, report, track)
+    home = place / UNPACKED if place and not dry_run else None
     if home is not None:
         require_ours(home.parent, force=force)
     with request.planned(home) as plan:
-        part = parse_shard(shard)
         alone = in_process(workers, executor, len(plan.videos), timeout_s)
-        refused = _inspect(plan, report, travel=not alone)
+        refused = inspect(plan, report, travel=not alone)
         if dry_run:
             return Evaluation(plan, None)
-        _look_closer(plan, refused, workers, executor)
-        temporary = None if out else TemporaryDirectory(prefix="rvsd-bench-")
-        folder = Path(out or temporary.name)  # type: ignore[union-attr]
-        open_folder(folder, plan, force=force)
-        own = part.of(plan.tasks(folder, save_frames=save_frames))
-        tasks = _pending(plan, own, refused)
-        asked = request.as_json()
-        note = Note(str(part), digest_of(asked), tuple(task.folder for task in own), asked)
-        if part.count > 1:
-            write_note(folder / "parts", note)
-        run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s)
-        gpus = 1 if plan.device.startswith("cuda") else 0
-        try:
-            died = _score(tasks, partial(run, gpus=gpus, report=report), report, track)
-        finally:
-            clear(folder)  # processes may have been killed as they wrote
-        evaluation = Evaluation(plan, folder, (), len(tasks), temporary)
-        if part.count > 1:
-            write_note(folder / "parts", replace(note, finished=True, failed=died))
-            return evaluation
-        gathered = gather(plan, folder, refused, died)
-        _write(gathered, report)
-        if out:
-            show(gathered, workers=workers, executor=executor, report=report)
-        return _conclude(replace(evaluation, results=gathered.results))
+        look_closer(plan, refused, workers, executor)
+        evaluation, died = _scored(plan, request, refused, work)
+        return evaluation if work.part.count > 1 else _tabulated(evaluation, refused, died, work)
 
 
 def merge(folder: Path, *, report: Callable[[str], None] = lambda line: None) -> Evaluation:
@@ -208,28 +173,97 @@ def merge(folder: Path, *, report: Callable[[str], None] = lambda line: None) ->
     require_all(folder, notes)
     request = Request.from_json(notes[0].asked)
     with request.planned(folder / UNPACKED) as plan:
-        refused = _inspect(plan, report, travel=False)
-        _look_closer(plan, refused, 1, "serial")
+        refused = inspect(plan, report, travel=False)
+        look_closer(plan, refused, 1, "serial")
         open_folder(folder, plan, force=False)
         died = {name: why for note in notes for name, why in note.failed.items()}
         tasks = plan.tasks(folder, save_frames=request.save_frames)
-        for task in _pending(plan, tasks, refused, whatever=True):
+        for task in pending(plan, tasks, refused, whatever=True):
             if task.folder not in died:
                 whose = next((n.shard for n in notes if task.folder in n.items), "of another job")
                 raise InputError(
                     f"{folder} lacks scores of video {task.folder} that still hold (shard {whose}):"
                     " copy what it wrote into this folder, or run it again"
                 )
-        gathered = gather(plan, folder, refused, died)
-        _write(gathered, report)
-        show(gathered, report=report)
-        return _conclude(Evaluation(plan, folder, gathered.results))
+        work = _Work(folder, report=report)
+        return _tabulated(Evaluation(plan, folder), refused, died, work)
 
 
-def _conclude(evaluation: Evaluation) -> Evaluation:
-    """Return a finished evaluation; raise if not one method has a headline."""
-    if evaluation.folder is not None:
-        remove_notes(evaluation.folder / "parts")
+@dataclass(frozen=True)
+class _Work:
+    """How and where a request is worked on, which decides nothing in its tables."""
+
+    out: Path | None
+    part: Shard = field(default_factory=Shard)
+    workers: int = 1
+    executor: str = "pool"
+    timeout_s: float | None = None
+    force: bool = False
+    report: Callable[[str], None] = lambda line: None
+    track: Track = untracked
+
+
+def _scored(
+    plan: Plan, request: Request, refused: Mapping[str, Sequence[Problem]], work: _Work
+) -> tuple[Evaluation, dict[str, str]]:
+    """Score what is new, and leave word of a shard; return what could not be worked on as well."""
+    temporary = None if work.out else TemporaryDirectory(prefix="rvsd-bench-")
+    folder = Path(work.out or temporary.name)  # type: ignore[union-attr]
+    open_folder(folder, plan, force=work.force)
+    own = work.part.of(plan.tasks(folder, save_frames=request.save_frames))
+    tasks = pending(plan, own, refused)
+    asked = request.as_json()
+    note = Note(str(work.part), digest_of(asked), tuple(task.folder for task in own), asked)
+    if work.part.count > 1:
+        write_note(folder / "parts", note)
+    try:
+        died = _score(tasks, plan.device, work)
+    finally:
+        clear(folder)  # processes may have been killed as they wrote
+    if work.part.count > 1:
+        write_note(folder / "parts", replace(note, finished=True, failed=died))
+    return Evaluation(plan, folder, (), len(tasks), temporary), died
+
+
+def _score(tasks: Sequence[VideoTask], device: str, work: _Work) -> dict[str, str]:
+    """Score videos; return those that could not be worked on at all, with the reason."""
+    results = run_tasks(
+        score_video,
+        [Task(task.folder, task) for task in tasks],
+        workers=work.workers,
+        executor=work.executor,
+        timeout_s=work.timeout_s,
+        gpus=1 if device.startswith("cuda") else 0,
+        report=work.report,
+    )
+    died = {}
+    with closing(results):
+        for result in work.track(results, total=len(tasks), what="evaluate", unit="video"):
+            if isinstance(result.error, OutputError):
+                raise result.error  # the disk is full, or closed: for the others as well
+            if result.error is not None:
+                died[result.id] = writable(str(result.error))
+                work.report(f"error: video {result.id}: {result.error}")
+    return died
+
+
+def _tabulated(
+    evaluation: Evaluation,
+    refused: Mapping[str, Sequence[Problem]],
+    died: Mapping[str, str],
+    work: _Work,
+) -> Evaluation:
+    """Write the tables of what is scored, and its pictures if it is kept.
+
+    Raises the error of `raise_failures` if not one method has a headline.
+    """
+    assert evaluation.folder is not None
+    gathered = gather(evaluation.plan, evaluation.folder, refused, died)
+    _write(gathered, work.report)
+    if work.out:
+        show(gathered, workers=work.workers, executor=work.executor, report=work.report)
+    remove_notes(evaluation.folder / "parts")
+    evaluation = replace(evaluation, results=gathered.results)
     if all(result.withheld for result in evaluation.results):
         evaluation.raise_failures()
     return evaluation
@@ -253,98 +287,3 @@ def _write(gathered: Gathered, report: Callable[[str], None]) -> None:
         for problems in found.values():
             more = f" (and so {len(problems) - 1} more videos)" if len(problems) > 1 else ""
             report(f"{problems[0].level}: {problems[0]}{more}")
-
-
-def _require_portable(plan: Plan) -> None:
-    """Refuse restorers given as objects that cannot be sent to other processes."""
-    for method in plan.methods:
-        try:
-            pickle.dumps(method)
-        except Exception as error:  # pickling runs the object's own code
-            raise InputError(
-                f"model {method.label!r} cannot be sent to worker processes ({error}); "
-                "use one worker, or give the model as a spec such as py:FILE.py:build"
-            ) from error
-
-
-def _inspect(
-    plan: Plan, report: Callable[[str], None], *, travel: bool
-) -> dict[str, list[Problem]]:
-    """Find what is wrong with the methods before anything is scored.
-
-    Faults of models' files and of restored frames are reported at once if there are other methods,
-    whose scoring may take long; those of an only method are raised in the end.
-    """
-    if travel:
-        _require_portable(plan)
-    found: dict[str, list[Problem]] = {}
-    for method in plan.methods:
-        if method.broken:
-            found[method.id] = [Problem("error", "model", method.label, "", method.broken)]
-            continue
-        if method.frames is None:
-            continue
-        found[method.id] = [*find_faults(plan.dataset, plan.videos, method.frames, method.label)]
-    for problem in chain.from_iterable(found.values()):
-        if problem.withholds and len(plan.methods) > 1:
-            report(f"{problem.level}: {problem}")
-    return found
-
-
-def _look_closer(
-    plan: Plan, refused: Mapping[str, list[Problem]], workers: int, executor: str
-) -> None:
-    """Decode the frames of refused submissions too: one report names all that is wrong."""
-    for method in plan.methods:
-        found = refused.get(method.id, [])
-        if method.frames is None or not any(problem.level == "error" for problem in found):
-            continue
-        tasks = [Task(plan.folder(video), video) for video in plan.videos]
-        look = partial(examine, folder=method.frames)
-        for result in run_tasks(look, tasks, workers=workers, executor=executor):
-            problems = result.value.problems if result.value else ()
-            found.extend(replace(problem, method=method.label) for problem in problems)
-
-
-def _pending(
-    plan: Plan,
-    tasks: Sequence[VideoTask],
-    refused: Mapping[str, Sequence[Problem]],
-    *,
-    whatever: bool = False,
-) -> list[VideoTask]:
-    """Return the videos that have something left to score, each with the methods that need it.
-
-    Frames without a score are tried again, unless `whatever` is there will do.
-    """
-    sound = [
-        method
-        for method in plan.methods
-        if not any(problem.level == "error" for problem in refused.get(method.id, ()))
-    ]
-    pending = []
-    for task in tasks:
-        todo = tuple(m for m in sound if not is_done(task, m, whatever=whatever))
-        if todo:
-            pending.append(replace(task, methods=todo))
-    return pending
-
-
-def _score(
-    tasks: Sequence[VideoTask],
-    run: Callable[..., Generator[TaskResult[None], None, None]],
-    report: Callable[[str], None],
-    track: Track,
-) -> dict[str, str]:
-    """Score videos; return those that could not be worked on at all, with the reason."""
-    work = [Task(task.folder, task) for task in tasks]
-    results = run(score_video, work)
-    died = {}
-    with closing(results):
-        for result in track(results, total=len(work), what="evaluate", unit="video"):
-            if isinstance(result.error, OutputError):
-                raise result.error  # the disk is full, or closed: for the others as well
-            if result.error is not None:
-                died[result.id] = writable(str(result.error))
-                report(f"error: video {result.id}: {result.error}")
-    return died

@@ -131,11 +131,7 @@ def make_plan(
     """Check everything that can be checked before a frame is decoded, the cheapest first."""
     chosen = protocol.load(protocol_id) if protocol_id else None
     found = dataset.load(data, splits=tuple(splits), split_file=split_file)
-    chosen = chosen or protocol.load(protocol.default_for(paired=found.paired))
-    chosen = protocol.extended(chosen, metrics or ())
-    if not found.paired:
-        ours = (CARDS[name] for name in metrics or chosen.metrics if name in CARDS)
-        measuring.require_truth(ours, data)
+    chosen = _for_dataset(chosen, found, metrics)
     measures, skipped = measuring.choose(
         chosen,
         metrics,
@@ -162,6 +158,21 @@ def make_plan(
     )
     _require_hidden(resolved, videos)
     return Plan(found, videos, chosen, measures, skipped, resolved, device, limit)
+
+
+def _for_dataset(
+    chosen: Protocol | None, found: Dataset, metrics: Sequence[str] | None
+) -> Protocol:
+    """Return the protocol, or the one for such a dataset; refuse our metrics that lack the truth.
+
+    Metrics of plug-ins that are asked for are added.
+    """
+    chosen = chosen or protocol.load(protocol.default_for(paired=found.paired))
+    chosen = protocol.extended(chosen, metrics or ())
+    if not found.paired:
+        ours = (CARDS[name] for name in metrics or chosen.metrics if name in CARDS)
+        measuring.require_truth(ours, found.root)
+    return chosen
 
 
 def _device(wanted: str, models: Sequence[str | VideoRestorer], measures: Sequence[Measure]) -> str:
