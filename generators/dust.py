@@ -205,16 +205,7 @@ def fill_shells(
     `drift_m_per_s` is the wind relative to the camera; flakes fall besides. It is a mean if the
     camera follows a `path`, which comes with the wind.
     """
-    first, last = (view.reach_m(law.diameter_m, area) for area in areas_px2)
-    steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * view.far_m / (LEVELS - 1)
-    sums = veil_depth(law, first, steps) - veil_depth(law, last, steps)
-    low, high = np.interp([0.005 * sums[-1], 0.98 * sums[-1]], sums, steps)
-    edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], view.far_m])
-    shells = [_Shell(law, np.clip(first, a, b), np.clip(last, a, b)) for a, b in pairwise(edges)]
-    bounds = np.interp(edges, steps, sums)
-    parts = np.maximum(np.diff(bounds), 1e-12)
-    share = np.clip((sums - bounds[:-1, None]) / parts[:, None], 0, 1)
-    inner = np.stack([bounds[:-1] + 0.05 * parts, bounds[1:] - 0.05 * parts], axis=1)
+    shells, share, range_m = _divide(law, view, areas_px2)
     velocity = np.tile(np.array(drift_m_per_s, np.float64), (SHELLS, 1))
     fall = np.array([shell.mean(law.speed_m_per_s) for shell in shells])
     velocity[:, 1] += fall
@@ -234,21 +225,46 @@ def fill_shells(
     ]
     taps = np.full(SHELLS, TAPS * SHEETS)
     if passing is None:
-        aside = TAPS_AT * math.hypot(*view.size) / 2 / view.focal_px
-        swept = np.hypot(*velocity[:, :2].T) + np.abs(velocity[:, 2]) * aside
-        streak_px = camera.shutter_s * view.focal_px * swept / depth_m
-        taps = np.clip(np.ceil(streak_px / TAP_PX), 1, TAPS).astype(np.int64)
+        taps = _taps(velocity, depth_m, view, camera.shutter_s)
     return Dust(
         np.stack(tiles),
-        share.astype(np.float32),
+        share,
         depth_m,
-        np.interp(inner, sums, steps),
+        range_m,
         velocity,
         camera.shutter_s,
         view.focal_px,
         taps,
         passing,
     )
+
+
+def _divide(
+    law: SizeLaw, view: View, areas_px2: tuple[float, float]
+) -> tuple[list[_Shell], NDArray[np.float32], NDArray[np.float64]]:
+    """Divide the depth into shells; return them, the `share` and the `range_m` of their `Dust`."""
+    first, last = (view.reach_m(law.diameter_m, area) for area in areas_px2)
+    steps = (np.arange(LEVELS // STEP) + 0.5) * STEP * view.far_m / (LEVELS - 1)
+    sums = veil_depth(law, first, steps) - veil_depth(law, last, steps)
+    low, high = np.interp([0.005 * sums[-1], 0.98 * sums[-1]], sums, steps)
+    edges = np.array([0.0, *np.geomspace(low, high, SHELLS + 1)[1:-1], view.far_m])
+    shells = [_Shell(law, np.clip(first, a, b), np.clip(last, a, b)) for a, b in pairwise(edges)]
+    bounds = np.interp(edges, steps, sums)
+    parts = np.maximum(np.diff(bounds), 1e-12)
+    share = np.clip((sums - bounds[:-1, None]) / parts[:, None], 0, 1)
+    inner = np.stack([bounds[:-1] + 0.05 * parts, bounds[1:] - 0.05 * parts], axis=1)
+    return shells, share.astype(np.float32), np.interp(inner, sums, steps)
+
+
+def _taps(
+    velocity: NDArray[np.float64], depth_m: NDArray[np.float64], view: View, shutter_s: float
+) -> NDArray[np.int64]:
+    """Return at how many moments of the exposure each shell is seen: by what it sweeps in it."""
+    aside = TAPS_AT * math.hypot(*view.size) / 2 / view.focal_px
+    swept = np.hypot(*velocity[:, :2].T) + np.abs(velocity[:, 2]) * aside
+    streak_px = shutter_s * view.focal_px * swept / depth_m
+    taps: NDArray[np.int64] = np.clip(np.ceil(streak_px / TAP_PX), 1, TAPS).astype(np.int64)
+    return taps
 
 
 def _tile(
