@@ -46,6 +46,16 @@ def test_damage_follows_from_the_seed_and_seldom_leaves_a_file_as_it_was(home: P
         assert sum(data in bases for data in made) < 10
 
 
+def test_the_videos_to_damage_are_the_same_in_every_run(home: Path, tmp_path: Path) -> None:
+    from readers.clips import _videos
+
+    _videos(tmp_path)
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert {"h264.mkv", "ours.mkv", "vp9.mkv", "pieces.mp4"} <= set(made)
+    changed = [n for n in made if (tmp_path / n).read_bytes() != (home / "files" / n).read_bytes()]
+    assert changed == []
+
+
 def test_the_checksums_of_a_matroska_file_do_not_tell_what_was_changed_inside(home: Path) -> None:
     data = (home / "files" / "ours.mkv").read_bytes()
     assert INSIDE["mkv"](data, np.random.default_rng(0)) != data

@@ -50,6 +50,7 @@ def _write_video(path: Path, codec: str, pixels: str, **options: str) -> None:
     """Write a small video; `options` are those of the container."""
     import av
 
+    options["fflags"] = "+bitexact"  # no random identifiers: what is damaged follows from the seed
     with av.open(str(path), "w", container_options=options) as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = *SIZE, pixels
