@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from rvsd_bench import __version__
 from rvsd_bench.errors import InputError, OutputError, PartialError, RvsdBenchError, unknown
 from rvsd_bench.files import digest_of, make_folder
-from rvsd_bench.jobs import Task, TaskResult, Track, in_process, parse_shard, run_tasks, untracked
+from rvsd_bench.jobs import (
+    Shard,
+    Task,
+    TaskResult,
+    Track,
+    in_process,
+    parse_shard,
+    run_tasks,
+    untracked,
+)
 from rvsd_bench.jobs.notes import Note, is_whole, read_notes, remove_notes, write_note
+from rvsd_bench.making.asking import ask, finished_before, open_recipe
 from rvsd_bench.making.claiming import claimed, locked
 from rvsd_bench.making.job import Job
 from rvsd_bench.making.planning import Options, Plan, make_plan, parse_split
 from rvsd_bench.making.publishing import make_video
-from rvsd_bench.making.stored import CONTAINERS, DEGRADED, SPLITS, StoredVideo
-from rvsd_bench.texts import require_text
+from rvsd_bench.making.stored import CONTAINERS, SPLITS, StoredVideo
 
 if TYPE_CHECKING:
     from rvsd_bench.generators import Recipe, Scene
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
     from rvsd_bench.making.estimating import Estimate
 
 Results: TypeAlias = Generator[TaskResult[int], None, None]
+Failures: TypeAlias = tuple[tuple[str, RvsdBenchError], ...]
+"""Clips and videos that could not be read or made, each with its error."""
 
 LAYERS = ("png16", "none")
 WEATHERS = ("both", "haze", "snow")
@@ -43,8 +52,7 @@ class Summary:
     made: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     """Videos that an earlier run had finished."""
-    failed: tuple[tuple[str, RvsdBenchError], ...] = ()
-    """Clips and videos that could not be read or made, each with its error."""
+    failed: Failures = ()
     estimate: Estimate | None = None
 
     def raise_failures(self) -> None:
@@ -96,63 +104,73 @@ def generate(
     that takes longer than `timeout_s` is stopped, and fails. `dry_run` writes nothing.
     """
     out = Path(out)
-    options = Options(
-        seed,
-        depth,
-        motion,
-        layers,
-        container,
-        max_frames,
-        size,
-        fps,
-        licence,
-        weather,
-        _spoiled(degrade),
-    )
-    _check(options, variants)
+    options = Options(seed, depth, motion, layers, container, max_frames, size, fps, licence,
+                      weather, _spoiled(degrade))  # fmt: skip
+    _check(options, variants, out)
     part, shares, chosen = parse_shard(shard), parse_split(split), open_recipe(recipe)
-    _refuse_foreign(out)
-    plan = make_plan(
-        [Path(path) for path in inputs], options, variants=variants, shares=shares, track=track
-    )
+    plan = make_plan([*map(Path, inputs)], options, variants=variants, shares=shares, track=track)
     for notice in plan.notices:
         report(notice)
-    jobs = _jobs(plan, out, options, *chosen)
-    kept = _kept(out, jobs, force)
-    todo = [job for job in part.of(jobs) if job.place.label not in kept]
+    jobs = ask(plan, out, options, *chosen)
+    share = _Share(out, part, jobs, finished_before(out, jobs, force))
     if dry_run:
-        return _foreseen(out, plan, kept, todo)
-    own = tuple(job.place.label for job in part.of(jobs))
-    note = Note(str(part), digest_of([job.request for job in jobs]), own)
-    with claimed(out, part, {job.place.label for job in jobs}):
-        if part.count > 1:
-            write_note(out, note)
-        if force:
-            _discard_others(out, jobs)
-        else:
-            _require_room(out, todo)
-        run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s)
-        here = in_process(workers, executor, len(todo), timeout_s)
-        made, failed = _make(todo, partial(run, report=report), track, here=here)
-        for line in _warnings(out, todo):
-            report(line)
-        _publish_manifest(out, replace(note, finished=True, failed=_reasons(failed)))
+        return _foreseen(plan, share)
+    run = partial(run_tasks, workers=workers, executor=executor, timeout_s=timeout_s, report=report)
+    here = in_process(workers, executor, len(share.todo), timeout_s)
+    with claimed(out, part, share.labels):
+        _make_room(share, force=force)
+        made, failed = _make(share.todo, run, track, here=here)
+        _warn(out, share.todo, report)
+        _publish_manifest(share, failed)
     if failed and len(jobs) == 1:
         raise failed[0][1]
-    return Summary(out, plan, made, kept, (*plan.unreadable, *failed))
+    return Summary(out, plan, made, share.kept, (*plan.unreadable, *failed))
 
 
-def _require_room(out: Path, todo: Sequence[Job]) -> None:
+@dataclass(frozen=True)
+class _Share:
+    """The jobs of a dataset, and which of them are this run's."""
+
+    out: Path
+    part: Shard
+    jobs: Sequence[Job]
+    kept: tuple[str, ...]
+
+    @property
+    def labels(self) -> set[str]:
+        """The labels of all videos of the dataset."""
+        return {job.place.label for job in self.jobs}
+
+    @cached_property
+    def todo(self) -> list[Job]:
+        """What is left of this run's part."""
+        return [job for job in self.part.of(self.jobs) if job.place.label not in self.kept]
+
+    @property
+    def note(self) -> Note:
+        """The word of this part that is left for those who do the others."""
+        own = tuple(job.place.label for job in self.part.of(self.jobs))
+        return Note(str(self.part), digest_of([job.request for job in self.jobs]), own)
+
+
+def _make_room(share: _Share, *, force: bool) -> None:
+    """Leave word of a shard, and see that there is room; by force remove what was there."""
     from rvsd_bench.making.estimating import require_room
 
-    require_room(out, todo)
+    if share.part.count > 1:
+        write_note(share.out, share.note)
+    if force:
+        _discard_others(share)
+    else:
+        require_room(share.out, share.todo)
 
 
-def _foreseen(out: Path, plan: Plan, kept: tuple[str, ...], todo: Sequence[Job]) -> Summary:
+def _foreseen(plan: Plan, share: _Share) -> Summary:
     """Return what a run would find and take."""
     from rvsd_bench.making.estimating import estimate
 
-    return Summary(out, plan, kept=kept, failed=plan.unreadable, estimate=estimate(todo))
+    foreseen = estimate(share.todo)
+    return Summary(share.out, plan, kept=share.kept, failed=plan.unreadable, estimate=foreseen)
 
 
 def _spoiled(name: str | None) -> DegradationRecipe | None:
@@ -161,28 +179,8 @@ def _spoiled(name: str | None) -> DegradationRecipe | None:
     return None if name is None else open_degradation(name)
 
 
-def _told_degradation(recipe: DegradationRecipe | None) -> dict[str, str] | None:
-    """Return what meta records of the degradation that was asked for."""
-    if recipe is None:
-        return None
-    return {"name": Path(recipe.where).name, "sha256": digest_of(recipe.tree)}
-
-
-def open_recipe(recipe: str | Path | Scene | Recipe) -> tuple[Recipe, dict[str, str]]:
-    """Return a recipe, and what meta records of it: its name and the digest of its content."""
-    from rvsd_bench.generators.recipes import as_recipe, load_recipe, preset
-
-    if isinstance(recipe, str):
-        name, found = recipe, as_recipe(preset(recipe))
-    elif isinstance(recipe, Path):
-        name, found = recipe.name, load_recipe(recipe)
-    else:
-        found = as_recipe(recipe)
-        name = Path(found.where).name
-    return found, {"name": name, "sha256": digest_of(found.tree)}
-
-
-def _check(options: Options, variants: int) -> None:
+def _check(options: Options, variants: int, out: Path) -> None:
+    """Raise InputError for a choice that cannot be met, whatever the clips are."""
     if options.layers not in LAYERS:
         raise unknown("kind of layers", options.layers, LAYERS)
     if options.weather not in WEATHERS:
@@ -197,6 +195,7 @@ def _check(options: Options, variants: int) -> None:
         raise InputError(
             f"motion {options.motion!r} is a folder: give auto, static, drive:KMH or a file"
         )
+    _refuse_foreign(out)
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -212,102 +211,9 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-def _jobs(
-    plan: Plan, out: Path, options: Options, recipe: Recipe, recipe_facts: Mapping[str, str]
-) -> list[Job]:
-    depths = {video.source.depth: described(video.source.depth) for video in plan.videos}
-    shared = {
-        "version": __version__,
-        "recipe": dict(recipe_facts),
-        "motion": described(options.motion),
-        "seed": options.seed,
-        "layers": options.layers,
-        "container": options.container,
-        "max_frames": options.max_frames,
-        "size": list(options.size) if options.size else None,
-        "fps": options.fps,
-        "licence": options.licence,
-        "weather": options.weather,
-        "degrade": _told_degradation(options.degrade),
-    }
-    for name, value in (shared | {"depth": sorted(depths.values())}).items():
-        require_text(json.dumps(value, ensure_ascii=False), name)
-    return [
-        Job(
-            out,
-            video,
-            options,
-            recipe,
-            shared
-            | {"source": video.source.id, "variant": video.variant}
-            | {"depth": depths[video.source.depth]},
-        )
-        for video in plan.videos
-    ]
-
-
-def described(spec: str) -> str:
-    """Return a specification with the digest of the file or folder that it names, if it does."""
-    from rvsd_bench.files import sha256_file, tree_digest
-
-    path = Path(spec.partition("?")[0])
-    if spec in ("auto", "ground", "mono", "static") or not path.exists():
-        return spec
-    return f"{Path(spec).name} {tree_digest(path) if path.is_dir() else sha256_file(path)}"
-
-
-def _kept(out: Path, jobs: Sequence[Job], force: bool) -> tuple[str, ...]:
-    """Return the labels of the finished videos; refuse those that were made otherwise."""
-    from rvsd_bench.making.manifest import finished
-
-    if force:
-        return ()
-    asked = {(job.place.split, job.place.name): job for job in jobs}
-    kept = []
-    for (split, name), meta in finished(out).items():
-        label = f"{split}/{name}"
-        job = asked.get((split, name))
-        changed = _changes(meta["request"], job.request) if job else "no input gives it any more"
-        if changed:
-            raise InputError(
-                f"{out} holds {label}, made otherwise: {changed}; "
-                "choose another --out, or --force to make everything anew"
-            )
-        if job and _is_there(job):
-            kept.append(label)
-    return tuple(kept)
-
-
-def _is_there(job: Job) -> bool:
-    """Tell whether all parts of a finished video still lie where they were put."""
-    sides = ["clean", "snow", *([DEGRADED] if job.options.degrade else ())]
-    parts = [job.place.side(kind) for kind in sides]
-    parts += [job.place.layers] if job.options.layers != "none" else []
-    return all(part.exists() for part in parts)
-
-
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Say what differs between two requests; a recipe is known by its content, not its name."""
-
-    def short(value: Any) -> str:
-        if isinstance(value, dict):
-            return f"{value['name']} ({value['sha256'][:8]})"
-        text = str(value)
-        return text if len(text) <= 40 else f"{text[:36]}..."
-
-    def content(value: Any) -> Any:
-        return value["sha256"] if isinstance(value, dict) else value
-
-    return ", ".join(
-        f"its {key} was {short(before.get(key))}, now {short(now[key])}"
-        for key in sorted(now)
-        if content(before.get(key)) != content(now[key])
-    )
-
-
 def _make(
     todo: Sequence[Job], run: Callable[..., Results], track: Track, *, here: bool
-) -> tuple[tuple[str, ...], tuple[tuple[str, RvsdBenchError], ...]]:
+) -> tuple[tuple[str, ...], Failures]:
     """Make the videos that are to do; return the labels of those made, and the failures.
 
     `run` is `run_tasks` with all that was chosen; `here` says that it keeps to this process.
@@ -334,25 +240,23 @@ def _make(
     return tuple(made), tuple(failed)
 
 
-def _warnings(out: Path, jobs: Sequence[Job]) -> Iterator[str]:
-    """Yield what was found odd about the footage of finished videos, as their meta files tell."""
+def _warn(out: Path, jobs: Sequence[Job], report: Callable[[str], None]) -> None:
+    """Report what was found odd about the footage of finished videos, as their meta files tell."""
     from rvsd_bench.making.manifest import finished
 
     metas = finished(out) if jobs else {}
     for job in jobs:
         meta = metas.get((job.place.split, job.place.name))
         if meta and "warning" in meta["atmospheric_light"]:
-            yield f"{job.video.source.name}: {meta['atmospheric_light']['warning']}"
+            report(f"{job.video.source.name}: {meta['atmospheric_light']['warning']}")
 
 
-def _reasons(failed: Sequence[tuple[str, RvsdBenchError]]) -> dict[str, str]:
-    return {name.split()[0]: str(error) for name, error in failed}  # a label and a source
-
-
-def _publish_manifest(out: Path, note: Note) -> None:
+def _publish_manifest(share: _Share, failed: Failures) -> None:
     """Write the manifest of what is there; leave word of this shard until all are done."""
     from rvsd_bench.making.manifest import finished, write_manifest
 
+    reasons = {name.split()[0]: str(error) for name, error in failed}  # a label and a source
+    out, note = share.out, replace(share.note, finished=True, failed=reasons)
     with locked(out, "manifest", wait_s=600):  # shards finish in any order; the last sees all
         if finished(out):
             write_manifest(out)
@@ -362,11 +266,11 @@ def _publish_manifest(out: Path, note: Note) -> None:
             remove_notes(out)
 
 
-def _discard_others(out: Path, jobs: Sequence[Job]) -> None:
+def _discard_others(share: _Share) -> None:
     """Remove the finished videos that are no part of the plan."""
-    planned = {job.place.label for job in jobs}
+    planned = share.labels
     for split in SPLITS:
-        for meta in (out / split / "meta").glob("*.json"):
-            place = StoredVideo(out, split, meta.stem)
+        for meta in (share.out / split / "meta").glob("*.json"):
+            place = StoredVideo(share.out, split, meta.stem)
             if place.label not in planned:
                 place.discard()

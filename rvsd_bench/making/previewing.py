@@ -77,7 +77,7 @@ def preview(
     """
     from rvsd_bench.files import digest_source
     from rvsd_bench.generators import prepare
-    from rvsd_bench.making.generating import open_recipe
+    from rvsd_bench.making.asking import open_recipe
     from rvsd_bench.media.reading import read_clip
 
     source, out = Path(source), Path(out)
