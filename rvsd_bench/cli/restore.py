@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +23,13 @@ from rvsd_bench.cli.common import (
     say,
     timeout_option,
 )
+
+if TYPE_CHECKING:
+    from rvsd_bench.restoring.opening import Restorer
+    from rvsd_bench.restoring.saving import Saved
+
+_WORK = ("fps", "force", "workers", "executor", "timeout_s")
+"""The options that `save_restored` takes as they are."""
 
 
 @click.command()
@@ -75,16 +83,11 @@ def restore(
     overlap: int,
     stride: int | None,
     precision: str,
-    fps: float | None,
     trust_code: bool,
-    workers: int,
-    executor: str,
     shard: str | None,
-    timeout_s: float | None,
-    force: bool,
     dry_run: bool,
     as_json: bool,
-    **limits: Any,
+    **choices: Any,
 ) -> None:
     """Run MODEL over INPUT: a video file, a folder of frames, or a folder of either.
 
@@ -97,18 +100,15 @@ def restore(
     from rvsd_bench.restoring.runner import Way
     from rvsd_bench.restoring.saving import plan_outputs, save_restored
 
-    isolation = chosen_isolation(trust_code=trust_code, **limits)
+    work = {name: choices.pop(name) for name in _WORK}
+    isolation = chosen_isolation(trust_code=trust_code, **choices)
     spec = parse(model)
     outputs = parse_shard(shard).of(plan_outputs(source, out, container))
     if spec.guessed:
         say(f"{model} is taken as {spec}")
     chosen, way = pick_device(device), Way(tile, overlap, stride, precision)
     reopen = partial(open_model, spec, chosen, way, isolation=isolation, trust_code=trust_code)
-    restorer = reopen()
-    if not restorer.info.trained:
-        say(
-            f"WARNING: {spec.short} is untrained: what it restores means nothing; give weights=FILE"
-        )
+    restorer = _opened(reopen, spec.short)
     if dry_run:
         _tell_plan([(str(output.source), str(output.target)) for output in outputs], as_json)
         return
@@ -120,15 +120,22 @@ def restore(
         container=container,
         way=way,
         device=chosen,
-        fps=fps,
-        force=force,
         reopen=reopen,
-        workers=workers,
-        executor=executor,
-        timeout_s=timeout_s,
         report=say,
         track=progress,
+        **work,
     )
+    _tell(saved, as_json)
+
+
+def _opened(reopen: Callable[[], Restorer], name: str) -> Restorer:
+    restorer = reopen()
+    if not restorer.info.trained:
+        say(f"WARNING: {name} is untrained: what it restores means nothing; give weights=FILE")
+    return restorer
+
+
+def _tell(saved: list[Saved], as_json: bool) -> None:
     for clip in saved:
         say(f"{clip.path}: {clip.frames} frames {'were done' if clip.kept else 'restored'}")
     if as_json:
