@@ -47,7 +47,7 @@ def read_poses(path: Path, clip: Clip) -> CameraPath:
         order, place, turn = _table(path)
     except InputError:
         raise
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         raise InputError(f"{path} is not a file of poses; expected {FORMATS}") from error
     _check_shape(path, place, turn)
     turn = _quaternions(path, turn)

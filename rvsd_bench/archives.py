@@ -208,14 +208,14 @@ def _problems(entries: Sequence[ZipInfo], end: int, limits: Limits) -> Iterator[
     if total > limits.total_bytes:
         yield f"it would unpack to {total} bytes, at most {limits.total_bytes} are taken"
     for entry in entries:
-        for fault in (_fault_of_name(entry.orig_filename), _fault_of_entry(entry, limits)):
+        for fault in (fault_of_name(entry.orig_filename), _fault_of_entry(entry, limits)):
             if fault:
                 yield f"{_cut(repr(entry.orig_filename))} {fault}"
     yield from _collisions(entries)
     yield from _overlaps(entries, end)
 
 
-def _fault_of_name(name: str) -> str:
+def fault_of_name(name: str) -> str:
     """Return why a name is not that of a file below the folder, in a form that all systems know."""
     if name.startswith("/") or name[1:2] == ":":
         return "is an absolute path"

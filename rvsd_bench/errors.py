@@ -13,6 +13,9 @@ from typing import ClassVar, Literal, TypeAlias
 Outcome: TypeAlias = Literal["oom", "timeout", "crash", "invalid"]
 """How a model fails: for lack of memory or time, by an error of its own, by what it answers."""
 
+_LONGEST_NAME = 80
+"""Characters of an unknown name that a message repeats."""
+
 
 class RvsdBenchError(Exception):
     """Stand above every error that is the user's to mend."""
@@ -75,6 +78,7 @@ def lacks_memory(error: BaseException | None) -> bool:
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that does not exist, with the nearest names that do."""
     names = sorted(known)
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
     near = get_close_matches(name, names, n=2, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return InputError(f"There is no {kind} named {name!r}.{hint} Known: {', '.join(names)}.")

@@ -19,6 +19,10 @@ from rvsd_bench.errors import (
 )
 
 
+def test_an_unknown_name_is_repeated_in_part() -> None:
+    assert len(str(unknown("preset", "x" * 10_000, ["light"]))) < 200
+
+
 def test_an_unknown_name_offers_its_neighbours_and_lists_the_rest() -> None:
     message = str(unknown("preset", "heavvy", ["light", "heavy", "blizzard"]))
     assert "'heavvy'" in message and "Did you mean 'heavy'?" in message

@@ -105,6 +105,7 @@ def test_a_protocol_of_ones_own_is_read_from_a_file(site: Path, tmp_path: Path) 
     [
         ({"id": '"rvsd-2023"'}, "'rvsd-2023' is taken or no name"),
         ({"id": '"a+b"'}, "taken or no name"),
+        ({"id": f'"{"x" * 10_000}"'}, "id: 'x{70,80}\\.\\.\\. is taken or no name"),
         ({"status": '"official"'}, "'official' is for ours, yours is 'community'"),
         ({"crop_border": "4"}, "crop_border"),
         ({"id": '"mine"\nplugins = {brightness = "brightness 9"}'}, "its package is found"),

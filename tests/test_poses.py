@@ -156,7 +156,14 @@ def test_a_bad_file_of_poses_is_refused_in_one_line(tmp_path: Path, told: str) -
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", '{"poses": [[1, 2]]}', '{"poses": []}', '{"position_m": [[0, 0, 0]]}']
+    "text",
+    [
+        "[]",
+        '{"poses": [[1, 2]]}',
+        '{"poses": []}',
+        '{"position_m": [[0, 0, 0]]}',
+        f'{{"position_m": [[0, 0, {10**400}]], "rotation_xyzw": [[0, 0, 0, 1]]}}',
+    ],
 )
 def test_json_that_holds_no_poses_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "p.json").write_text(text)

@@ -234,6 +234,11 @@ def test_what_is_derived_is_named_if_it_is_stale_or_missing(
     assert f"{path} is missing" in _problems(dataset)
 
 
+def test_a_manifest_without_an_end_is_named(dataset: Path) -> None:
+    (dataset / "manifest.json").write_text("[" * 100_000)
+    assert "manifest.json cannot be compared with the meta files" in _problems(dataset)
+
+
 @pytest.mark.parametrize(
     "change",
     [

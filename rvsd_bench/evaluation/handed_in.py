@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
-from rvsd_bench.archives import is_archive, kept, unpacked
+from rvsd_bench.archives import fault_of_name, is_archive, kept, unpacked
 from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, sha256_file
@@ -68,8 +68,8 @@ def read_manifest(folder: Path) -> Manifest | None:
             raise ValueError("it is too long")
         found = read_json(path)
         files = {str(name): str(digest) for name, digest in found["files"].items()}
-        if any(not _is_inside(name) for name in files):
-            raise ValueError("it names files outside of the submission")
+        if odd := next((name for name in files if fault_of_name(name)), None):
+            raise ValueError(f"{brief(odd)} {fault_of_name(odd)}")
         manifest = Manifest(found["kind"], files, str(found.get("spec", "")))
         if manifest.kind not in ("frames", "model"):
             raise ValueError(f"it is of an unknown kind {brief(manifest.kind)}")
@@ -145,11 +145,6 @@ def _wanted(name: PurePosixPath) -> bool:
     if len(name.parts) == 1 and name.name in (CARD_FILE, MANIFEST_FILE):
         return True
     return name.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES or name.parts[0] == MODEL_FOLDER
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts
 
 
 def as_json(manifest: Manifest, **facts: Any) -> bytes:

@@ -15,6 +15,7 @@ from rvsd_bench import registry
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.metrics.card import CARDS
 from rvsd_bench.recipe import load_toml, structure
+from rvsd_bench.texts import brief
 
 BENCHMARK_VERSION = "1"
 """Raised by every change of the code that moves a score; stored in every row."""
@@ -151,11 +152,11 @@ def _own(path: str) -> Protocol:
         raise InputError(f"{path}: plugins: name the metric under [metrics]; its package is found")
     found = structure(Protocol, fields, path)
     if found.status != "community":
-        raise InputError(f"{path}: status: {found.status!r} is for ours, yours is 'community'")
+        raise InputError(f"{path}: status: {brief(found.status)} is for ours, yours is 'community'")
     if found.id in names() or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", found.id):
         raise InputError(
-            f"{path}: id: {found.id!r} is taken or no name: choose your own, of letters, digits, "
-            "dots and hyphens"
+            f"{path}: id: {brief(found.id)} is taken or no name: choose your own, of letters, "
+            "digits, dots and hyphens"
         )
     if not found.metrics:
         raise InputError(f"{path}: metrics: there is none")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from rvsd_bench.making.stored import (
     frame_name,
     through_jpeg,
 )
+from rvsd_bench.texts import parse_json
 
 KINDS = ("clean", "snow", DEGRADED, "layers", "meta")
 """The folders of a split."""
@@ -220,7 +220,7 @@ def _others(root: Path, checks: list[Check]) -> Iterator[str]:
                 name = path.stem if path.suffix in (".mkv", ".json") else path.name
                 if (split, name) not in known:
                     yield f"{path} belongs to no finished video: run generate again, or remove it"
-    yield from _stale(root / "manifest.json", json.loads, manifest)
+    yield from _stale(root / "manifest.json", parse_json, manifest)
     yield from _stale(root / "README.md", str, dataset_card)
 
 
