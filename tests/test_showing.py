@@ -244,6 +244,18 @@ def test_what_a_confined_model_gave_before_it_failed_is_drawn(
     assert sorted(begun) == ["00000", "00001"]
 
 
+def test_many_pictures_that_cannot_be_are_told_in_one_line(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = evaluate(["identity"], data, out=run, metrics=["psnr"])
+    shutil.rmtree(run / "pictures")
+    for index in range(3):
+        path = data / "test" / "snow" / "00000" / f"f{index}.png"
+        write_png(path, np.full((24, 48, 3), 9, np.uint8))
+    said: list[str] = []
+    show(Gathered(found.plan, run, found.results, {}), report=said.append)
+    assert [line.partition("; ")[2] for line in said] == ["and 2 others like it"] * 2
+
+
 def test_a_frame_that_cannot_be_read_leaves_the_others_drawn(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     found = evaluate(["identity"], data, out=run, metrics=["psnr"])

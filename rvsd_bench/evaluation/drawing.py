@@ -79,7 +79,7 @@ def draw(drawing: Drawing) -> tuple[dict[str, str], list[str]]:
     Only frames whose pixels are the ones that were scored are shown.
     """
     done: dict[str, str] = {}
-    faults: dict[str, None] = {}
+    faults: dict[str, list[str]] = {}
     with settled():
         for of in drawing.digests:
             for wanted, data in _drawn(drawing, of, faults):
@@ -87,7 +87,7 @@ def draw(drawing: Drawing) -> tuple[dict[str, str], list[str]]:
                 make_folder(path.parent)
                 write_bytes(path, data)
                 done[wanted.name] = drawing.key(wanted)
-    return done, list(faults)
+    return done, [f"{of}: {_summed_up(found)}" for of, found in faults.items()]
 
 
 def error_map(restored: Frame, truth: Frame, *, side: int | None = None) -> Frame:
@@ -142,7 +142,9 @@ class _Frames:
         return self._ordered.read(index)
 
 
-def _drawn(drawing: Drawing, of: str, faults: dict[str, None]) -> Iterator[tuple[Wanted, bytes]]:
+def _drawn(
+    drawing: Drawing, of: str, faults: dict[str, list[str]]
+) -> Iterator[tuple[Wanted, bytes]]:
     """Yield the files of one side or method, encoded; each frame is opened once, in rising order.
 
     What goes wrong with a frame is added to the faults, and the others are drawn.
@@ -163,7 +165,13 @@ def _drawn(drawing: Drawing, of: str, faults: dict[str, None]) -> Iterator[tuple
                     if len(moving) == len(wanted.frames):
                         yield wanted, encode_webp(sheet(moving), LOOP_QUALITY)
         except Exception as error:  # a stranger's model may raise anything
-            faults[f"{of}: {told(error)}"] = None
+            if (fault := told(error)) not in faults.setdefault(of, []):
+                faults[of].append(fault)
+
+
+def _summed_up(faults: Sequence[str]) -> str:
+    """Return the first of several faults, and how many others there are."""
+    return faults[0] if len(faults) == 1 else f"{faults[0]}; and {len(faults) - 1} others like it"
 
 
 def _still(drawing: Drawing, wanted: Wanted, frame: Frame) -> bytes:
