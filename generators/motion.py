@@ -150,7 +150,7 @@ def read_velocities(path: Path) -> NDArray[np.float64]:
             table = csv.DictReader(text.splitlines())
             rows = [[row["vx"], row["vy"], row["vz"]] for row in table]
         values = np.atleast_2d(np.asarray(rows, dtype=np.float64))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path} is not a file of velocities; expected {expected}") from error
     if values.ndim != 2 or values.shape[1] != 3 or not len(values):
         raise InputError(f"{path}: expected {expected}, three numbers a row")

@@ -122,7 +122,7 @@ def _from_json(told: dict[str, Any]) -> tuple[tuple[str, Any], Array, Array]:
 
 
 def _check_shape(path: Path, place: Array, turn: Array) -> None:
-    count = len(place)
+    count = len(place) if place.ndim else 0
     fits = place.shape == (count, 3) and turn.shape in ((count, 4), (count, 3, 3))
     if not fits or not count:
         raise InputError(f"{path} is not a file of poses; expected {FORMATS}")

@@ -208,6 +208,6 @@ def _remove_older(path: Path, folder: Path, kept: Path) -> None:
     start = f"{path.absolute().name}."
     for file in folder.iterdir():
         digest = file.name.removeprefix(start).split(".")[0]
-        ours = file.name.startswith(start) and len(digest) == 16 and file.suffix == ".npy"
-        if ours and digest != kept.name.removeprefix(start).split(".")[0]:
+        made_here = len(digest) == 16 and file.suffix in (".npy", ".json")
+        if made_here and file.name.startswith(start) and digest != kept.name.removeprefix(start).split(".")[0]:
             file.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from rvsd_bench.files import readable
 from rvsd_bench.media.containers import find_damage
 from rvsd_bench.media.decoding import Picture, opened, picture_notes, picture_rule
 from rvsd_bench.media.folders import DEFAULT_FPS
+from rvsd_bench.media.mp4_index import require_modest_index
 from rvsd_bench.media.packets import PacketIndex, index_packets
 from rvsd_bench.media.video_writing import write_ffv1 as write_ffv1
 from rvsd_bench.media.video_writing import write_preview as write_preview
@@ -163,6 +164,7 @@ def open_video(path: Path, *, allow_partial: bool = False) -> VideoClip:
             raise InputError(f"{path} is not a regular file")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty")
+        require_modest_index(path)
         damage = find_damage(path)
     index = index_packets(path, damage)
     if index.damage and not allow_partial:

@@ -15,6 +15,7 @@ from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.files import digest_of
 from rvsd_bench.recipe import load_toml, structure
 from rvsd_bench.training.objectives import read_recipe, recipe_names
+from rvsd_bench.texts import shortened
 from rvsd_bench.training.recipe import TrainingRecipe
 
 FULL = "full"
@@ -42,10 +43,14 @@ def resolve(
     table, where = _table(spec, recipe)
     chosen = structure(TrainingRecipe, table, where)
     if chosen.baseline != spec.target:
-        raise InputError(f"{where} is a recipe of {chosen.baseline}, not of {spec.target}")
+        raise InputError(
+            f"{where} is a recipe of {shortened(chosen.baseline)}, not of {spec.target}"
+        )
     preset = spec.options.get("preset", chosen.preset)
     if preset != chosen.preset:
-        raise InputError(f"{where} is a recipe of preset {chosen.preset}, not of {preset}")
+        raise InputError(
+            f"{where} is a recipe of preset {shortened(chosen.preset)}, not of {preset}"
+        )
     given = {k: v for k, v in (("steps", steps), ("seed", seed)) if v is not None}
     network = {**chosen.network, **options}
     changed = {**asdict(chosen), **given, "network": network}
