@@ -163,6 +163,8 @@ def test_a_bad_file_of_poses_is_refused_in_one_line(tmp_path: Path, told: str) -
         '{"poses": []}',
         '{"position_m": [[0, 0, 0]]}',
         f'{{"position_m": [[0, 0, {10**400}]], "rotation_xyzw": [[0, 0, 0, 1]]}}',
+        '{"position_m": 3, "rotation_xyzw": [[0, 0, 0, 1]]}',
+        f'{{"velocity_m_per_s": [0, 0, {10**400}]}}',
     ],
 )
 def test_json_that_holds_no_poses_is_refused(tmp_path: Path, text: str) -> None:

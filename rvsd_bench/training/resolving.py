@@ -14,8 +14,8 @@ from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError, unknown
 from rvsd_bench.files import digest_of
 from rvsd_bench.recipe import load_toml, structure
-from rvsd_bench.training.objectives import read_recipe, recipe_names
 from rvsd_bench.texts import shortened
+from rvsd_bench.training.objectives import read_recipe, recipe_names
 from rvsd_bench.training.recipe import TrainingRecipe
 
 FULL = "full"
