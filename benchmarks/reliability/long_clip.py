@@ -3,7 +3,7 @@
 `generate`, `restore` and `evaluate` each run in a process of their own, whose peak resident memory
 is read: nothing may hold a list of frames. The promise: at most 300 MB more.
 
-    python benchmarks/reliability/long_clip.py [--frames 10000] [--size 96x64] [--commands restore]
+    python benchmarks/reliability/long_clip.py [--frames 10000] [--size 640x272] [--commands restore]
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def main() -> int:
     """Print the table; return 1 if a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--frames", type=int, default=10_000)
-    parser.add_argument("--size", default="96x64", help="width x height; the issue's is 640x272")
+    parser.add_argument("--size", default="640x272", help="width x height")
     parser.add_argument("--commands", default=",".join(COMMANDS), help="comma-separated")
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))
