@@ -3,7 +3,7 @@
 `generate`, `restore` and `evaluate` each run in a process of their own, whose peak resident memory
 is read: nothing may hold a list of frames. The promise: at most 300 MB more.
 
-    python benchmarks/reliability/long_clip.py [--frames 10000] [--size 640x272] [--commands restore]
+    python benchmarks/reliability/long_clip.py [--frames 10000] [--size WxH] [--commands restore]
 """
 
 from __future__ import annotations
