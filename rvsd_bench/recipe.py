@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from rvsd_bench.errors import InputError, unknown
-from rvsd_bench.texts import brief, shortened
+from rvsd_bench.texts import brief, require_shallow, shortened
 
 if TYPE_CHECKING:
     import cattrs
@@ -34,13 +34,15 @@ def bounded(default: Any, low: float, high: float) -> Any:
 def load_toml(path: Path | str) -> dict[str, Any]:
     """Read a TOML file; raise `InputError` if it is absent or is not TOML."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        require_shallow(text)
+        return tomllib.loads(text)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # also UnicodeDecodeError, and a number of thousands of digits
         raise InputError(f"{path}: not valid TOML: {error}") from error
     except RecursionError:
-        raise InputError(f"{path}: not valid TOML: its lists are nested too deep") from None
+        raise InputError(f"{path}: not valid TOML: its values are nested too deep") from None
 
 
 def structure(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:

@@ -12,6 +12,10 @@ from rvsd_bench.errors import InputError
 
 LONGEST_QUOTE = 80
 """Characters of a value that a message repeats."""
+DEEPEST = 100
+"""How many lists and tables may lie within each other."""
+_STRUCTURE = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}]')
+"""The brackets of JSON or TOML; strings and comments are matched whole."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """Where JSON may hold a surrogate: two of them are a character, one alone is none."""
 
@@ -27,13 +31,28 @@ def read_json(path: Path) -> Any:
 
 def parse_json(text: str) -> Any:
     """Return what a JSON text holds; raise ValueError as `read_json` does."""
+    require_shallow(text)
     try:
         value = json.loads(text, parse_constant=_finite, parse_float=_finite)
-    except RecursionError:
+    except RecursionError:  # quotes that do not match can hide brackets
         raise ValueError("its values are nested too deep") from None
     if _HALF.search(text) and not is_text(json.dumps(value, ensure_ascii=False)):
         raise ValueError("it holds a half of a character, which cannot be written again")
     return value
+
+
+def require_shallow(text: str) -> None:
+    """Raise ValueError for JSON or TOML nested deeper than `DEEPEST`, before a parser recurses.
+
+    In the depth of a recursion, what else Python does can fail, and prints a trace.
+    """
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    depth = 0
+    for mark in _STRUCTURE.finditer(text):
+        depth += (mark[0] in "[{") - (mark[0] in "]}")
+        if depth > DEEPEST:
+            raise ValueError("its values are nested too deep")
 
 
 def brief(value: Any) -> str:

@@ -11,7 +11,15 @@ import pytest
 
 from rvsd_bench.errors import InputError
 from rvsd_bench.recipe import distributions, load_toml
-from rvsd_bench.texts import LONGEST_QUOTE, brief, parse_json, read_json, shortened
+from rvsd_bench.texts import (
+    DEEPEST,
+    LONGEST_QUOTE,
+    brief,
+    parse_json,
+    read_json,
+    require_shallow,
+    shortened,
+)
 
 DEEP = "[" * 100_000
 
@@ -45,6 +53,19 @@ def test_what_no_reader_can_work_with_is_a_value_error_of_one_line(text: str, to
     with pytest.raises(ValueError, match=told) as caught:
         parse_json(text)
     assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
+
+
+def test_values_may_lie_so_deep_and_no_deeper_in_any_mixture() -> None:
+    most, more = ('{"b":{},"a":[' * n + "2" + "]}" * n for n in (DEEPEST // 2, DEEPEST // 2 + 1))
+    assert parse_json(most) == json.loads(most)
+    with pytest.raises(ValueError, match="nested too deep"):
+        require_shallow(more)
+
+
+def test_brackets_in_strings_and_comments_lie_in_nothing() -> None:
+    names = ["[" * 300, 'a"[' * 300, "\\[{" * 300]
+    assert parse_json(json.dumps(names)) == names
+    require_shallow(f"# {'[' * 300}\na = '{'[' * 300}'\nb = [[[1]]]")
 
 
 @pytest.mark.parametrize("text", [f"a = {DEEP}", f"a = {'9' * 5000}", 'a = "\\ud800"', "a = "])
