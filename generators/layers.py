@@ -194,6 +194,8 @@ def _meta(path: Path) -> tuple[str, int, NDArray[np.uint16] | None]:
         meta = read_json(path)
         told, light = meta["compose"], meta["atmospheric_light"]
         a16 = None if light.get("map") else np.array(light["value16"], np.uint16)
+        if a16 is not None and a16.shape != (3,):
+            raise ValueError("its atmospheric light is no colour")
         return str(told["domain"]), int(told["gain"]), a16
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,12 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
     (tmp_path / "test/layers/00000/coverage/0001.png").unlink()
     with pytest.raises(InputError, match="--layers none"):
         read_layers(tmp_path, "test", 0, 1)
-    (tmp_path / "test/meta/00000.json").write_text("{}")
+    meta = tmp_path / "test/meta/00000.json"
+    told = json.loads(meta.read_text())
+    told["atmospheric_light"] = {"value16": [22937, 22937]}
+    meta.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="its atmospheric light is no colour"):
+        read_layers(tmp_path, "test", 0, 0)
+    meta.write_text("{}")
     with pytest.raises(InputError, match=r"00000\.json is not the meta file"):
         read_layers(tmp_path, "test", 0, 0)

@@ -15,6 +15,7 @@ from rvsd_bench.clip import Clip, Frame
 from rvsd_bench.errors import InputError
 from rvsd_bench.making.manifest import Meta
 from rvsd_bench.making.stored import LIGHT, PLANES, StoredVideo, Timed, frame_name
+from rvsd_bench.texts import brief
 
 
 def open_side(place: StoredVideo, meta: Meta, kind: str) -> Clip:
@@ -47,11 +48,11 @@ def recomposed(place: StoredVideo, meta: Meta, clean: Clip) -> Iterator[Frame]:
     domain, gain = told.get("domain"), told.get("gain")
     light = meta["atmospheric_light"].get("value16")
     if domain not in ("linear", "srgb") or gain not in (1, 2, 4, 8, 16, 32, 64):
-        raise InputError(f"{place.meta}: compose has the domain {domain!r} and the gain {gain!r}")
+        raise InputError(f"{place.meta}: compose has {brief({'domain': domain, 'gain': gain})}")
     if told != facts(domain, gain):
-        raise InputError(f"{place.meta}: its frames were composed by another version: {told}")
+        raise InputError(f"{place.meta}: another version composed its frames: {brief(told)}")
     if not _is_light(light):
-        raise InputError(f"{place.meta}: the atmospheric light is {light!r}")
+        raise InputError(f"{place.meta}: the atmospheric light is {brief(light)}")
     varies, air = meta["atmospheric_light"].get("map"), np.array(light, np.uint16)
     for index, frame in enumerate(clean):
         T, z, p = (_plane(place, plane, index, frame) for plane in PLANES)
@@ -123,8 +124,9 @@ def _depth_again(place: StoredVideo, meta: Meta, given: Path | None) -> str:
         return f"constant:{facts['depth_m']!r}"
     if given is None:
         raise InputError(
-            f"{place.label}: its depth came from {facts.get('path', 'the clip itself')!r}, which "
-            "is not part of the dataset: give it with --depth to have the frames rendered again"
+            f"{place.label}: its depth came from {brief(facts.get('path', 'the clip itself'))}, "
+            "which is not part of the dataset: give it with --depth to have the frames rendered "
+            "again"
         )
     inside = given / str(facts["path"])
     return f"{inside if inside.exists() else given}?units_per_m={facts['png_units_per_m']!r}"
