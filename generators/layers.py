@@ -196,7 +196,9 @@ def _meta(path: Path) -> tuple[str, int, NDArray[np.uint16] | None]:
         a16 = None if light.get("map") else np.array(light["value16"], np.uint16)
         if a16 is not None and a16.shape != (3,):
             raise ValueError("its atmospheric light is no colour")
-        return str(told["domain"]), int(told["gain"]), a16
+        if told["domain"] not in ("linear", "srgb"):
+            raise ValueError("its domain is unknown")
+        return told["domain"], int(told["gain"]), a16
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
