@@ -160,7 +160,7 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
         read_layers(tmp_path, "test", 0, 0)
     told |= {"compose": {"domain": "log", "gain": 1}, "atmospheric_light": {"value16": [1, 2, 3]}}
     meta.write_text(json.dumps(told))
-    with pytest.raises(InputError, match=r"00000\.json is not .*: its domain is unknown"):
+    with pytest.raises(InputError, match=r"00000\.json is not .*its domain is unknown"):
         read_layers(tmp_path, "test", 0, 0)
     meta.write_text("{}")
     with pytest.raises(InputError, match=r"00000\.json is not the meta file"):
