@@ -52,11 +52,9 @@ class KeptDepth:
 
 def keep_depth(source: DepthSource, clip: Clip, file: Path) -> KeptDepth:
     """Write the depth of every frame to a NumPy file, unless it is there whole; and open it."""
-    facts = dict(source.facts)
-    single = facts["source"] == "constant" or facts.get("count") == 1
-    shape = (1 if single else len(clip), *clip.size)
-    kept = KeptDepth(file, source.far_m, facts, source.name)
-    if not _is_whole(file, shape):
+    kept = KeptDepth(file, source.far_m, dict(source.facts), source.name)
+    if not is_whole(kept, clip):
+        shape = _shape(kept, clip)
         bytes_ = 2 * math.prod(shape)
         with publish_file(file, needed=bytes_) as temporary, temporary.open("wb") as out:
             header = {"descr": "<u2", "fortran_order": False, "shape": shape}
@@ -67,9 +65,15 @@ def keep_depth(source: DepthSource, clip: Clip, file: Path) -> KeptDepth:
     return kept
 
 
-def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
+def is_whole(kept: KeptDepth, clip: Clip) -> bool:
+    """Tell whether the maps of all frames of a clip are there."""
     try:
-        found = open_array(file)
+        found = open_array(kept.file)
     except InputError:
         return False
-    return found.dtype == np.uint16 and found.shape == shape
+    return found.dtype == np.uint16 and found.shape == _shape(kept, clip)
+
+
+def _shape(kept: KeptDepth, clip: Clip) -> tuple[int, ...]:
+    single = kept.facts["source"] == "constant" or kept.facts.get("count") == 1
+    return 1 if single else len(clip), *clip.size

@@ -9,8 +9,6 @@ on the seed and on i alone; one that is asked for twice, or by another worker, i
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from rvsd_bench.errors import InputError
-from rvsd_bench.generators.depth import DepthSource
-from rvsd_bench.generators.kept_depth import keep_depth
+from rvsd_bench.generators.kept_survey import Inquiry, surveyed
 from rvsd_bench.generators.layers import network_layers
 from rvsd_bench.generators.recipes import Recipe, as_recipe
 from rvsd_bench.generators.region import Region
@@ -33,15 +30,11 @@ from rvsd_bench.generators.rendering import (
     find_light,
     prepare,
     render_frame,
-    survey,
 )
 from rvsd_bench.generators.scene import Scene
 from rvsd_bench.media.frame_cache import CachedClip, cache_clip, cache_folder
 from rvsd_bench.media.reading import find_clips
 from rvsd_bench.seeds import stream
-
-DEPTH_VERSION = 10
-"""Counts up when the depth that is kept beside the frames would come out differently."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +78,14 @@ class SnowPairs(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         per_snowfall: int = 32,
         snowfalls: int = 8,
         samples: int = 1_000_000,
+        workers: int = 1,
     ) -> None:
         """Find the clips, decode them into the frame cache, and find depth, motion and light once.
 
         `inputs` are clips, or folders of them. Of the `recipe` each snowfall is a new draw, but a
-        clip keeps its field of view and depth settings. Frames, and two bytes a pixel of depth, lie
-        beside the clips or below `cache`. Raises InputError for a clip that is too small or short.
+        clip keeps its field of view and depth settings. Frames, two bytes a pixel of depth, and
+        what else was found lie beside the clips or below `cache`; `workers` processes find it.
+        Raises InputError for a clip that is too small or short.
         """
         numbers = {"frames": frames, "crop": crop, "per_snowfall": per_snowfall}
         for name, value in {**numbers, "snowfalls": snowfalls, "samples": samples}.items():
@@ -100,16 +95,17 @@ class SnowPairs(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         self.frames, self.crop, self.samples = frames, crop, samples
         self.per_snowfall, self.snowfalls = per_snowfall, snowfalls
         self.clips: list[CachedClip] = []
-        self._footage: dict[tuple[Any, ...], Footage] = {}
         self._shots: dict[int, tuple[int, Shot]] = {}
+        inquiries = []
         for path, folder in _places(inputs, None if cache is None else Path(cache)):
             clip = cache_clip(path, folder)
             self._check(clip, path)
             self.clips.append(clip)
             scene = self.scene(len(self.clips) - 1, 0)
-            found = survey(clip, scene, depth=depth, motion=motion, path=path)
-            kept = keep_depth(found.depth, clip, _depth_file(clip, found.depth))
-            self._footage[_light_key(len(self.clips) - 1, scene)] = replace(found, depth=kept)
+            inquiries.append(Inquiry(clip, scene, depth, motion, path))
+        found = surveyed(inquiries, workers=workers)
+        keys = [_light_key(number, asked.scene) for number, asked in enumerate(inquiries)]
+        self._footage = dict(zip(keys, found, strict=True))
 
     def __len__(self) -> int:
         return self.samples
@@ -201,12 +197,6 @@ def _places(inputs: Sequence[Path | str], out: Path | None) -> Iterator[tuple[Pa
     for root in map(Path, inputs):
         for path in find_clips([root]):
             yield path, cache_folder(path, root, out)
-
-
-def _depth_file(clip: CachedClip, source: DepthSource) -> Path:
-    facts = json.dumps([DEPTH_VERSION, dict(source.facts)], sort_keys=True)
-    key = hashlib.sha256(facts.encode()).hexdigest()[:12]
-    return clip.frames_file.with_suffix(f".depth-{key}.npy")
 
 
 def _light_key(clip: int, scene: Scene) -> tuple[Any, ...]:

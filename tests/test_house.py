@@ -19,7 +19,7 @@ HEAVY = ("torch", "cv2", "pandas", "pyiqa", "numba", "av", "scipy", "imageio", "
 # The rooms may use these parts of rvsd_bench and no others. See docs/architecture.md.
 SHARED = {
     "generators": {"clip", "colour", "errors", "files", "guided", "media", "recipe", "seeds"}
-    | {"texts"},
+    | {"__version__", "jobs", "texts"},
     "baselines": {
         "clip",
         "data",

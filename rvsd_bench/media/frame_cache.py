@@ -11,6 +11,7 @@ written last. As long as names, sizes and times of the clip's files stay, it is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,8 @@ from rvsd_bench.texts import read_json
 FOLDER = ".rvsd-cache"
 """Beside the clips; being hidden, it is taken for no clip."""
 VERSION = 1
+_OF_FRAMES = re.compile(r"[0-9a-f]{16}(\.npy|\.[a-z]+-[0-9a-f]{12}\.(npy|json))")
+"""Decoded frames, and what was found out of them: see `generators.kept_survey`."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,6 @@ def _stamp(path: Path) -> str:
 def _remove_older(path: Path, folder: Path, kept: Path) -> None:
     start = f"{path.absolute().name}."
     for file in folder.iterdir():
-        digest = file.name.removeprefix(start).split(".")[0]
-        made_here = len(digest) == 16 and file.suffix in (".npy", ".json")
-        if made_here and file.name.startswith(start) and digest != kept.name.removeprefix(start).split(".")[0]:
+        ours = file.name.startswith(start) and _OF_FRAMES.fullmatch(file.name, len(start))
+        if ours and not file.name.startswith(f"{kept.stem}."):
             file.unlink(missing_ok=True)

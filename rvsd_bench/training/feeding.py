@@ -54,19 +54,20 @@ def open_feed(
     unlabelled: Path | None = None,
     cache: Path | None = None,
     seed: int = 0,
+    workers: int = 1,
 ) -> SampledFeed:
     """Open `data` for training, decode it into memory maps, and hold a tenth of its sources out.
 
     `data` is a paired dataset, of which `split` alone is opened and stored layers are used, or a
     folder of clean clips, on which the recipe's snow falls. `unlabelled` is a folder of real snow,
-    used if the recipe wants some in a batch. Decoded frames lie beside the clips, or in `cache`.
-    Raises InputError for what cannot be read, and, naming it, for a clip that is too small or
-    short.
+    used if the recipe wants some in a batch. Decoded frames lie beside the clips, or in `cache`;
+    so does what `workers` processes find out of clean footage. Raises InputError for what cannot be
+    read, and, naming it, for a clip that is too small or short.
     """
     dataset = _paired(data, split)
     samples: Samples
     if dataset is None:
-        samples = FreshSnow(data, recipe, cache=cache, seed=seed)
+        samples = FreshSnow(data, recipe, cache=cache, seed=seed, workers=workers)
     else:
         samples = Paired(dataset, recipe, cache=cache, seed=seed)
     real = None

@@ -40,7 +40,13 @@ class FreshSnow:
     """
 
     def __init__(
-        self, folder: Path, recipe: TrainingRecipe, *, cache: Path | None, seed: int
+        self,
+        folder: Path,
+        recipe: TrainingRecipe,
+        *,
+        cache: Path | None,
+        seed: int,
+        workers: int = 1,
     ) -> None:
         """Find the clips, hold some out, and let `SnowPairs` decode and survey them.
 
@@ -64,7 +70,7 @@ class FreshSnow:
         snow = _snow(data.snow)
         self.snow = digest_of(snow.tree)
         common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
-        common |= {"recipe": snow, "frames": recipe.frames, "layers": True}
+        common |= {"recipe": snow, "frames": recipe.frames, "layers": True, "workers": workers}
         self._pairs = SnowPairs(
             learned,
             crop=wide,

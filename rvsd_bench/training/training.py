@@ -207,6 +207,7 @@ def _feed(job: Job) -> Feed:
         unlabelled=job.unlabelled if job.recipe.semi.batch else None,
         cache=job.cache,
         seed=job.recipe.seed,
+        workers=job.workers,
     )
 
 
