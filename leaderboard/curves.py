@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from rvsd_bench.columns import read_csv
+from rvsd_bench.errors import InputError
 from rvsd_bench.leaderboard.charts import video_name
 from rvsd_bench.leaderboard.exports import DECIMALS, LABELS, arrow, shown
 from rvsd_bench.leaderboard.table import Group, Run, better, display_name, headline, number
+from rvsd_bench.texts import shortened
 
 WIDTH, HEIGHT = 320.0, 84.0
 """The size of a drawing, in its own units."""
@@ -16,6 +18,8 @@ MAX_VIDEOS = 12
 """Further videos are left out, and the page says so."""
 MAX_POINTS = 320
 """Longer videos are drawn as means of frames in a row."""
+_LAST = 10_000_000
+"""No video has more frames."""
 _NEEDS = ("run_id", "method_id", "split", "video", "frame_id", "frame_index", "metric", "value")
 
 Frames: TypeAlias = dict[int, tuple[str, float]]
@@ -63,6 +67,9 @@ def _scores(group: Group, runs: Sequence[Run], metric: str) -> Mapping[tuple[str
         for row in read_csv(path, _NEEDS):
             value = number(row, "value") if row["metric"] == metric else None
             index = number(row, "frame_index")
+            if index is not None and not 0 <= index <= _LAST:
+                told = shortened(row["frame_index"])
+                raise InputError(f"{path} counts a frame {told}: it was changed; evaluate again")
             known = (row["run_id"], row["method_id"]) in members
             if known and value is not None and index is not None:
                 frames = found.setdefault((video_name(group, row), row["method_id"]), {})
@@ -105,16 +112,14 @@ def _worst(metric: str, frames: Frames) -> tuple[str, float]:
 
 def _path(frames: Frames, last: int, step: int, low: float, high: float) -> str:
     """Return the line through the means of `step` frames each, with gaps where there are none."""
+    points: dict[int, list[float]] = {}
+    for index in sorted(frames):
+        points.setdefault(index // step, []).append(frames[index][1])
     parts: list[str] = []
-    pen = "M"
-    for start in range(0, last + 1, step):
-        held = [frames[i][1] for i in range(start, start + step) if i in frames]
-        if not held:
-            pen = "M"
-            continue
-        x = WIDTH * start / max(last, 1)
+    for point, held in points.items():
+        x = WIDTH * point * step / max(last, 1)
         y = HEIGHT * (high - sum(held) / len(held)) / ((high - low) or 1.0)
         # A frame between two gaps is a line without length, which round ends make a dot.
-        parts.append(f"{pen}{x:.1f} {y:.1f}" + ("h0" if pen == "M" else ""))
-        pen = "L"
+        begins = point - 1 not in points
+        parts.append(f"{'M' if begins else 'L'}{x:.1f} {y:.1f}" + ("h0" if begins else ""))
     return "".join(parts)
