@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rvsd_bench.columns import LEADERBOARD, PER_FRAME, PER_VIDEO, csv_lines, read_csv
+from rvsd_bench.errors import InputError
 from rvsd_bench.leaderboard.board import add
 from rvsd_bench.leaderboard.build import build
 from rvsd_bench.leaderboard.curves import MAX_POINTS, MAX_VIDEOS
@@ -120,6 +121,15 @@ def test_a_frame_without_a_score_is_a_gap_and_no_zero(tmp_path: Path) -> None:
     page = _page(tmp_path, {"a": {"v": [30.0, 20.0, None, 25.0, None, 20.0]}})
     (line,) = _paths(page)
     assert line == [[(0.0, 0.0), (64.0, 84.0)], [(192.0, 42.0)], [(320.0, 84.0)]]
+
+
+@pytest.mark.parametrize("index", ["1e308", "-1"])
+def test_a_frame_that_no_video_can_have_is_refused(tmp_path: Path, index: str) -> None:
+    _page(tmp_path, {"a": {"v": [30.0, 20.0]}})
+    path = tmp_path / "run" / "per_frame.csv"
+    path.write_text(path.read_text().replace(",f1,1,", f",f1,{index},"))
+    with pytest.raises(InputError, match=f"per_frame.csv counts a frame {index}"):
+        build([tmp_path / "run"], tmp_path / "out")
 
 
 def test_long_videos_are_drawn_as_means_and_many_videos_not_at_all(tmp_path: Path) -> None:
