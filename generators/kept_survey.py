@@ -29,7 +29,7 @@ from rvsd_bench.generators.motion import Motion
 from rvsd_bench.generators.path import CameraPath
 from rvsd_bench.generators.rendering import Footage, survey
 from rvsd_bench.generators.scene import Scene
-from rvsd_bench.jobs import Task, run_tasks
+from rvsd_bench.jobs import Task, Track, run_tasks, untracked
 from rvsd_bench.media.frame_cache import CachedClip
 from rvsd_bench.texts import read_json
 
@@ -73,7 +73,9 @@ class Inquiry:
         return [_stamp(beside or given), None if network is None else network.name]
 
 
-def surveyed(inquiries: Sequence[Inquiry], *, workers: int = 1) -> list[Footage]:
+def surveyed(
+    inquiries: Sequence[Inquiry], *, workers: int = 1, track: Track = untracked
+) -> list[Footage]:
     """Return what is known of each clip; what is not yet known is found out first, and kept.
 
     `workers` processes do that; what an interrupted call has found stays. Raises InputError for a
@@ -85,7 +87,8 @@ def surveyed(inquiries: Sequence[Inquiry], *, workers: int = 1) -> list[Footage]
     tasks = [Task(f"{place} {inquiries[place].path}", inquiries[place]) for place in missing]
     results = run_tasks(make_survey, tasks, workers=max(1, workers))
     try:
-        for place, result in zip(missing, results, strict=True):
+        shown = track(results, total=len(missing), what="looking at clips", unit="clip")
+        for place, result in zip(missing, shown, strict=True):
             if result.error is not None:
                 raise result.error
             known[place] = result.value

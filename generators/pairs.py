@@ -32,6 +32,7 @@ from rvsd_bench.generators.rendering import (
     render_frame,
 )
 from rvsd_bench.generators.scene import Scene
+from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.media.frame_cache import CachedClip, cache_clip, cache_folder
 from rvsd_bench.media.reading import find_clips
 from rvsd_bench.seeds import stream
@@ -79,13 +80,14 @@ class SnowPairs(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
         snowfalls: int = 8,
         samples: int = 1_000_000,
         workers: int = 1,
+        track: Track = untracked,
     ) -> None:
         """Find the clips, decode them into the frame cache, and find depth, motion and light once.
 
         `inputs` are clips, or folders of them. Of the `recipe` each snowfall is a new draw, but a
         clip keeps its field of view and depth settings. Frames, two bytes a pixel of depth, and
-        what else was found lie beside the clips or below `cache`; `workers` processes find it.
-        Raises InputError for a clip that is too small or short.
+        what else was found lie beside the clips or below `cache`; `workers` processes find it,
+        and `track` shows how far they are. Raises InputError for a clip that is too small or short.
         """
         numbers = {"frames": frames, "crop": crop, "per_snowfall": per_snowfall}
         for name, value in {**numbers, "snowfalls": snowfalls, "samples": samples}.items():
@@ -103,7 +105,7 @@ class SnowPairs(torch.utils.data.Dataset[dict[str, torch.Tensor]]):
             self.clips.append(clip)
             scene = self.scene(len(self.clips) - 1, 0)
             inquiries.append(Inquiry(clip, scene, depth, motion, path))
-        found = surveyed(inquiries, workers=workers)
+        found = surveyed(inquiries, workers=workers, track=track)
         keys = [_light_key(number, asked.scene) for number, asked in enumerate(inquiries)]
         self._footage = dict(zip(keys, found, strict=True))
 

@@ -7,7 +7,7 @@ import os
 import pickle
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,20 @@ def test_a_second_survey_looks_at_no_picture(clip: Path, monkeypatch: pytest.Mon
     first = surveyed([_ask(clip)])[0]
     monkeypatch.setattr(kept_survey, "survey", lambda *_, **__: pytest.fail("surveyed again"))
     assert _same(surveyed([_ask(clip)])[0], first, _ask(clip))
+
+
+def test_only_what_is_found_out_is_shown(clip: Path) -> None:
+    told: list[tuple[int, str]] = []
+
+    def track(items: Iterable[Any], *, total: int, what: str, unit: str = "frame") -> Iterable[Any]:
+        told.append((total, f"{what} {unit}"))
+        return items
+
+    surveyed([_ask(clip)])
+    asked = [_ask(clip), _ask(clip, "drive:50")]
+    first, second = surveyed(asked, track=track)
+    assert told == [(1, "looking at clips clip")]
+    assert first.ride.velocity_m_per_s != second.ride.velocity_m_per_s
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ def train(
     if dry_run:
         _show_plan(training.plan(job), as_json)
         return
-    _show_result(training.train(job, force=force, progress=OnStderr()), baseline, as_json)
+    trained = training.train(job, force=force, progress=OnStderr(common.progress))
+    _show_result(trained, baseline, as_json)
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:

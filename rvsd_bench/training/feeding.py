@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rvsd_bench.data.dataset import Dataset, load
 from rvsd_bench.errors import InputError
+from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.media.reading import find_clips
 from rvsd_bench.training.batches import Batch, Source
 from rvsd_bench.training.fresh_snow import FreshSnow
@@ -55,19 +56,21 @@ def open_feed(
     cache: Path | None = None,
     seed: int = 0,
     workers: int = 1,
+    track: Track = untracked,
 ) -> SampledFeed:
     """Open `data` for training, decode it into memory maps, and hold a tenth of its sources out.
 
     `data` is a paired dataset, of which `split` alone is opened and stored layers are used, or a
     folder of clean clips, on which the recipe's snow falls. `unlabelled` is a folder of real snow,
     used if the recipe wants some in a batch. Decoded frames lie beside the clips, or in `cache`;
-    so does what `workers` processes find out of clean footage. Raises InputError for what cannot be
-    read, and, naming it, for a clip that is too small or short.
+    so does what `workers` processes find out of clean footage, while `track` shows how far they
+    are. Raises InputError for what cannot be read, and, naming it, for a clip that is too small or
+    short.
     """
     dataset = _paired(data, split)
     samples: Samples
     if dataset is None:
-        samples = FreshSnow(data, recipe, cache=cache, seed=seed, workers=workers)
+        samples = FreshSnow(data, recipe, cache=cache, seed=seed, workers=workers, track=track)
     else:
         samples = Paired(dataset, recipe, cache=cache, seed=seed)
     real = None

@@ -16,6 +16,7 @@ from rvsd_bench.generators.recipes import (
     preset_names,
     recipe_names,
 )
+from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.media.frame_cache import CachedClip, cache_clip, cache_folder
 from rvsd_bench.media.reading import find_clips
 from rvsd_bench.seeds import stream
@@ -47,13 +48,15 @@ class FreshSnow:
         cache: Path | None,
         seed: int,
         workers: int = 1,
+        track: Track = untracked,
     ) -> None:
         """Find the clips, hold some out, and let `SnowPairs` decode and survey them.
 
         Raises InputError, naming the clip, for one that is too small or short.
         """
         clips = find_clips([folder])
-        kept = {clip: cache_clip(clip, cache_folder(clip, folder, cache)) for clip in clips}
+        shown = track(clips, total=len(clips), what="decoding", unit="clip")
+        kept = {clip: cache_clip(clip, cache_folder(clip, folder, cache)) for clip in shown}
         held = held_out(clip.source_id for clip in kept.values())
         learned = [clip for clip in clips if kept[clip].source_id not in held]
         seen = [clip for clip in clips if kept[clip].source_id in held] or learned
@@ -71,6 +74,7 @@ class FreshSnow:
         self.snow = digest_of(snow.tree)
         common: dict[str, Any] = {"cache": cache, "motion": data.motion, "depth": data.depth}
         common |= {"recipe": snow, "frames": recipe.frames, "layers": True, "workers": workers}
+        common["track"] = track
         self._pairs = SnowPairs(
             learned,
             crop=wide,

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any, Protocol
 
+from rvsd_bench.jobs import Track, untracked
 from rvsd_bench.training.stepping import Outcome
 
 LINE_EVERY_S = 30.0
@@ -13,6 +14,10 @@ LINE_EVERY_S = 30.0
 
 class Progress(Protocol):
     """What a training tells while it runs."""
+
+    @property
+    def track(self) -> Track:
+        """Shows how far the data is opened."""
 
     def say(self, line: str) -> None:
         """Tell people something."""
@@ -30,6 +35,8 @@ class Progress(Protocol):
 class Silent:
     """Tell nothing."""
 
+    track: Track = staticmethod(untracked)
+
     def say(self, line: str) -> None:
         """Do nothing."""
 
@@ -46,7 +53,9 @@ class Silent:
 class OnStderr:
     """Tell all on stderr: rate, losses and the time that is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, track: Track = untracked) -> None:
+        """Begin with `track`, which shows how far the data is opened."""
+        self.track = track
         self._bar: Any = None
         self._done = self._steps = self._first = 0
         self._started = self._told = 0.0

@@ -19,6 +19,7 @@ from rvsd_bench.baselines.loading import pick_device
 from rvsd_bench.baselines.spec import Spec, parse
 from rvsd_bench.errors import InputError
 from rvsd_bench.files import discard, make_folder, remove_orphans, sha256_file, write_text
+from rvsd_bench.jobs import Track
 from rvsd_bench.training import cards
 from rvsd_bench.training.batches import Feed
 from rvsd_bench.training.distributed import Ranks, first_goes_first, joined
@@ -180,7 +181,7 @@ def _open(job: Job, ranks: Ranks, progress: Progress, force: bool) -> Session:
     objective = open_objective(module, weighing.weights, features, recipe.settings)
     network = open_network(recipe, job.weights).to(device)
     with first_goes_first(ranks):
-        feed = _feed(job)
+        feed = _feed(job, progress.track)
     card = cards.describe(
         recipe,
         network,
@@ -199,7 +200,7 @@ def _open(job: Job, ranks: Ranks, progress: Progress, force: bool) -> Session:
     return Session(job.out, stepper, feed, card, progress, ranks, keep=job.keep)
 
 
-def _feed(job: Job) -> Feed:
+def _feed(job: Job, track: Track) -> Feed:
     return open_feed(
         job.data,
         job.recipe,
@@ -208,6 +209,7 @@ def _feed(job: Job) -> Feed:
         cache=job.cache,
         seed=job.recipe.seed,
         workers=job.workers,
+        track=track,
     )
 
 
