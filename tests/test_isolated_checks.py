@@ -129,7 +129,7 @@ def test_a_model_that_misbehaves_is_named_with_the_way_it_failed(
     code, outcome, reason = FAILURES[case]
     (tmp_path / "outside.txt").write_text("secret")
     (tmp_path / "net.py").write_text(code.format(outside=str(tmp_path / "outside.txt")))
-    limits = {"memory_bytes": 2**29, "tasks": 64, "video_s": 3.0 if case == "hangs" else 60.0}
+    limits = {"memory_bytes": 2**30, "tasks": 64, "video_s": 3.0 if case == "hangs" else 60.0}
     with pytest.raises(ModelError, match=rf"^py:net\.py:build: {outcome}: .*{reason}") as failed:
         checked(f"py:{tmp_path}/net.py", **limits)
     assert failed.value.outcome == outcome
