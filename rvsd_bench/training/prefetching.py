@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -46,10 +47,28 @@ def batches(
         # A forked child would inherit threads and devices that are in use.
         multiprocessing_context="spawn",
     )
-    for found in loader:
+    with _interrupts_held():
+        begun = iter(loader)
+    for found in begun:
         if isinstance(found, RvsdBenchError):
             raise found
         yield found
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Put interrupts off; processes that begin meanwhile put them off for ever.
+
+    One that reached a worker before `_settle` would end it, and with it the training.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Prepared(Dataset[Any]):
