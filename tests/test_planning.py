@@ -105,6 +105,15 @@ def test_footage_given_twice_becomes_another_variant_in_the_same_split(tmp_path:
     assert any("a, b" in notice for notice in plan.notices)
 
 
+def test_what_is_noted_of_many_clips_is_told_once(tmp_path: Path) -> None:
+    for number in range(3):
+        _clip(tmp_path / f"c{number}", value=number)
+    (told,) = make_plan([tmp_path], Options(), shares=None).notices
+    assert told.startswith("c0 and 2 more: a folder has no time stamps")
+    (alone,) = make_plan([tmp_path / "c1"], Options(), shares=None).notices
+    assert alone.startswith("c1: a folder")
+
+
 def test_an_unreadable_clip_is_named_and_the_others_are_planned(tmp_path: Path) -> None:
     _clip(tmp_path / "good")
     (tmp_path / "bad.mp4").write_text("no video")

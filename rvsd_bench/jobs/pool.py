@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from rvsd_bench.jobs import interrupts
 from rvsd_bench.jobs.scheduling import Died, packed
 from rvsd_bench.jobs.worker import serve
 
@@ -78,7 +79,8 @@ class Pool:
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe()
         process = spawn.Process(target=serve, args=(theirs, self._packed))
-        process.start()
+        with interrupts.held():
+            process.start()
         theirs.close()
         self._workers.append(LocalWorker(process, ours))
         return self._workers[-1]

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from rvsd_bench.jobs import interrupts
 from rvsd_bench.jobs.tasks import attempt, internal
 
 THREADS = (
@@ -33,7 +34,7 @@ _PR_SET_PDEATHSIG = 1
 def serve(pipe: Connection, packed: bytes) -> None:
     """Answer each task that comes through a pipe, until its other end is closed."""
     settle()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    interrupts.ignore()  # the parent decides what they mean
     with suppress(AttributeError, OSError):  # not every system has groups of processes
         os.setpgid(0, 0)  # so that what a task starts can be ended with it
     _follow_parent()

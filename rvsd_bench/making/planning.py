@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,7 +125,7 @@ def make_plan(
         raise InputError(f"none of the {len(clips)} clips can be read: {names}")
     sources.sort(key=_order)
     splits, notices = _splits(sources, shares, options.seed)
-    notices += [f"{source.name}: {note}" for source in sources for note in source.notes]
+    notices += _notes(sources)
     return Plan(_number(sources, splits, variants), tuple(unreadable), tuple(notices))
 
 
@@ -207,6 +207,16 @@ def _without_depth_maps(clips: list[Path]) -> list[Path]:
     """Leave out the folders `<stem>.depth` that lie beside a clip."""
     maps = {clip.with_name(f"{clip.name if clip.is_dir() else clip.stem}.depth") for clip in clips}
     return [clip for clip in clips if clip not in maps]
+
+
+def _notes(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield each note once, however many clips it is about."""
+    about: dict[str, list[str]] = {}
+    for source in sources:
+        for note in source.notes:
+            about.setdefault(note, []).append(source.name)
+    for note, (first, *others) in about.items():
+        yield f"{first}{f' and {len(others)} more' if others else ''}: {note}"
 
 
 def _splits(

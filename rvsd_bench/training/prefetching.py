@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from rvsd_bench.errors import RvsdBenchError
+from rvsd_bench.jobs import interrupts
 from rvsd_bench.training.batches import Batch, Feed
 from rvsd_bench.training.distributed import Ranks
 
@@ -48,29 +46,12 @@ def batches(
         # A forked child would inherit threads and devices that are in use.
         multiprocessing_context="spawn",
     )
-    with _interrupts_held():
+    with interrupts.held():
         begun = iter(loader)
     for found in begun:
         if isinstance(found, RvsdBenchError):
             raise found
         yield found
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Put interrupts off; processes that begin meanwhile put them off for ever.
-
-    One that reached a worker before `_settle` would end it, and with it the training.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which, when it begins, lets interrupts in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Prepared(Dataset[Any]):
@@ -92,5 +73,5 @@ def _as_it_is(found: Any) -> Any:
 
 def _settle(_worker: int) -> None:
     """Leave interrupts to the parent, which saves first, and take one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     torch.set_num_threads(1)
