@@ -52,6 +52,19 @@ def heeds_interrupts() -> Callable[[], None]:
     return restore
 
 
+@pytest.fixture
+def confinable() -> None:
+    """Skip the test where no model can be confined."""
+    from rvsd_bench.errors import MissingError
+    from rvsd_bench.isolation import cgroups, sandbox
+
+    try:
+        sandbox.require_bubblewrap()
+        cgroups.require_fence()
+    except MissingError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Return the root of the checkout."""

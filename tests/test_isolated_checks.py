@@ -14,8 +14,8 @@ import pytest
 
 from rvsd_bench.baselines import load
 from rvsd_bench.baselines.spec import parse
-from rvsd_bench.errors import InputError, MissingError, ModelError
-from rvsd_bench.isolation import cgroups, reporting, sandbox
+from rvsd_bench.errors import InputError, ModelError
+from rvsd_bench.isolation import reporting, sandbox
 from rvsd_bench.isolation.limits import Isolation, Limits
 from rvsd_bench.restoring.conforming import Finding, findings_of
 from rvsd_bench.restoring.profiling import Profile, profile, profile_apart
@@ -32,15 +32,6 @@ def build(gain: float = 1):
 """
 ALL = ("odd sizes", "any length", "repeatable", "batch", "input untouched", "range", "640 x 360")
 COST = Profile("m", 3, 8, 8, 1, 0.5, 0.5, 2.0, 3, 1.0, "cpu", "float32", 1)
-
-
-@pytest.fixture
-def confinable() -> None:
-    try:
-        sandbox.require_bubblewrap()
-        cgroups.require_fence()
-    except MissingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

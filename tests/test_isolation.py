@@ -58,15 +58,6 @@ def probing() -> ModuleType:
     return module
 
 
-@pytest.fixture
-def confinable() -> None:
-    try:
-        sandbox.require_bubblewrap()
-        cgroups.require_fence()
-    except MissingError as error:
-        pytest.skip(str(error))
-
-
 def _restored(code: str, folder: Path, **given: Any) -> list[np.ndarray]:
     """Restore the clip with a model file of this code, confined."""
     (folder / "model.py").write_text(code)

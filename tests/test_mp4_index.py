@@ -84,6 +84,17 @@ def test_a_box_with_a_long_length_is_seen_too(tmp_path: Path) -> None:
         require_modest_index(tmp_path / "long.mp4")
 
 
+@pytest.mark.parametrize("first", [b"uuid", b"udta", b"pnot", b"junk"])
+def test_whatever_comes_first_hides_nothing(tmp_path: Path, first: bytes) -> None:
+    before, path = struct.pack(">I4s24x", 32, first), tmp_path / "hidden.mp4"
+    path.write_bytes(before + _coded())
+    with av.open(str(path)) as container:  # FFmpeg knows it all the same
+        assert container.streams.video[0].frames == FRAMES
+    path.write_bytes(before + _changed(_coded(), b"stsz", 8, 33_554_432))
+    with pytest.raises(InputError, match="claims 335"):
+        require_modest_index(path)
+
+
 def test_a_box_longer_than_its_holder_is_cut_as_ffmpeg_cuts_it(tmp_path: Path) -> None:
     data = _changed(_coded(), b"stsz", 8, 2**31)
     (tmp_path / "cut.mov").write_bytes(_changed(data, b"stsz", -8, 2**31))
